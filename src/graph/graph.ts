@@ -1,0 +1,138 @@
+/**
+ * The typed graph: what a trace yields, what passes rewrite, and what devices run.
+ *
+ * A graph is a list of nodes in topological order; every node has one output (single assignment), a static shape and a dtype.
+ * Binary and ternary elementwise ops broadcast as NumPy does; everything else states its shapes exactly. All values are per
+ * particle as far as the graph is concerned: which ones are in fact equal for all particles is found by the uniform analysis.
+ */
+
+export type DType = 'float32' | 'int32' | 'bool';
+export type Shape = readonly number[];
+export type TypedArray = Float32Array | Int32Array | Uint8Array;
+
+/** float32 -> float32, elementwise. */
+export const FLOAT_UNARY_OPS = [
+  'acos', 'acosh', 'asin', 'asinh', 'atan', 'atanh', 'ceil', 'cos', 'cosh', 'erf', 'exp', 'expm1', 'floor',
+  'log', 'log1p', 'reciprocal', 'round', 'rsqrt', 'sigmoid', 'sin', 'sinh', 'softplus', 'sqrt', 'tan', 'tanh',
+] as const;
+/** Same dtype in and out (float32 or int32), elementwise. `sign` of NaN is NaN; `relu` of NaN is NaN. */
+export const NUMERIC_UNARY_OPS = ['abs', 'neg', 'relu', 'sign', 'square'] as const;
+/** float32 -> bool, elementwise. */
+export const TEST_UNARY_OPS = ['isFinite', 'isInf', 'isNan'] as const;
+/** Both operands of one dtype (float32 or int32), broadcasting. `div` is float32 only; `floorDiv`, `mod` floor towards -Infinity;
+ * `minimum`/`maximum` give NaN when either operand is NaN; `intDiv` truncates nothing: int32 floorDiv is `floorDiv`. */
+export const BINARY_OPS = [
+  'add', 'atan2', 'div', 'floorDiv', 'maximum', 'minimum', 'mod', 'mul', 'pow', 'squaredDifference', 'sub',
+] as const;
+/** Both operands of one dtype -> bool, broadcasting. */
+export const COMPARE_OPS = ['equal', 'greater', 'greaterEqual', 'less', 'lessEqual', 'notEqual'] as const;
+/** bool, bool -> bool, broadcasting. */
+export const LOGICAL_OPS = ['logicalAnd', 'logicalOr'] as const;
+/** int32, int32 -> int32, broadcasting (JS semantics). */
+export const BITWISE_OPS = ['bitwiseAnd'] as const;
+export const REDUCE_OPS = ['all', 'any', 'max', 'min', 'prod', 'sum'] as const;
+export const ARG_REDUCE_OPS = ['argMax', 'argMin'] as const;
+
+export type FloatUnaryOp = (typeof FLOAT_UNARY_OPS)[number];
+export type NumericUnaryOp = (typeof NUMERIC_UNARY_OPS)[number];
+export type TestUnaryOp = (typeof TEST_UNARY_OPS)[number];
+export type UnaryOp = FloatUnaryOp | NumericUnaryOp | TestUnaryOp | 'logicalNot';
+export type BinaryOp = (typeof BINARY_OPS)[number];
+export type CompareOp = (typeof COMPARE_OPS)[number];
+export type LogicalOp = (typeof LOGICAL_OPS)[number];
+export type BitwiseOp = (typeof BITWISE_OPS)[number];
+export type ReduceOp = (typeof REDUCE_OPS)[number];
+export type ArgReduceOp = (typeof ARG_REDUCE_OPS)[number];
+export type BroadcastingOp = BinaryOp | CompareOp | LogicalOp | BitwiseOp | 'select';
+
+/** What an input of a graph stands for. `t` is the int32 step within the episode; `particle` the particle's index. */
+export type InputRole = 'theta' | 'state' | 'data' | 't' | 'particle' | 'value';
+
+/** Who shares a random draw: every particle, the two members of an antithetic pair, or nobody. */
+export type Share = 'all' | 'pair' | 'particle';
+
+export type RandomKind =
+  /** float32 N(0, 1) */
+  | { readonly distribution: 'normal' }
+  /** float32 in [low, high) */
+  | { readonly distribution: 'uniform'; readonly low: number; readonly high: number }
+  /** int32 in [low, high) */
+  | { readonly distribution: 'integers'; readonly low: number; readonly high: number }
+  /** bool, true with probability p */
+  | { readonly distribution: 'bernoulli'; readonly p: number };
+
+/** What a node computes: the op's name and its static attributes. `inputs` of the node are given after each. */
+export type Op =
+  /** inputs: none */
+  | { readonly name: 'input'; readonly role: InputRole; readonly path: string }
+  /** inputs: none. `values` has product(shape) elements: Float32Array, Int32Array or (bool) Uint8Array of 0/1. */
+  | { readonly name: 'constant'; readonly values: TypedArray }
+  /** inputs: none. `draw` is the draw's number within its graph (see random/philox.ts for the counter). */
+  | { readonly name: 'random'; readonly kind: RandomKind; readonly share: Share; readonly draw: number }
+  /** inputs: none. int32 or float32: start + i * step along one axis; shape [n]. */
+  | { readonly name: 'iota'; readonly start: number; readonly step: number }
+  /** inputs: x */
+  | { readonly name: UnaryOp }
+  /** inputs: x. float32 (or int32): NaN stays NaN. */
+  | { readonly name: 'clip'; readonly min: number; readonly max: number }
+  /** inputs: x. tfjs step: x > 0 ? 1 : (x <= 0 ? alpha : NaN); float32. */
+  | { readonly name: 'step'; readonly alpha: number }
+  /** inputs: x. The output dtype is the node's. float -> int truncates (NaN -> 0, saturation as in JS `| 0` is not promised); anything -> bool is x != 0. */
+  | { readonly name: 'cast' }
+  /** inputs: a, b */
+  | { readonly name: BinaryOp | CompareOp | LogicalOp | BitwiseOp }
+  /** inputs: condition (bool), a, b; all three broadcast. */
+  | { readonly name: 'select' }
+  /** inputs: a [...batch, M, K] (or [K, M] when transposeA), b [...batch, K, N]; batch dims broadcast; float32. */
+  | { readonly name: 'matMul'; readonly transposeA: boolean; readonly transposeB: boolean }
+  /** inputs: x. axes sorted ascending, no repeats; reduced axes are kept as 1 only when keepDims. sum/prod/max/min: float32 or int32; any/all: bool. */
+  | { readonly name: ReduceOp; readonly axes: readonly number[]; readonly keepDims: boolean }
+  /** inputs: x -> int32, first index on ties; axis removed. */
+  | { readonly name: ArgReduceOp; readonly axis: number }
+  /** inputs: x. same element count. */
+  | { readonly name: 'reshape' }
+  /** inputs: x. output axis i is input axis perm[i]. */
+  | { readonly name: 'transpose'; readonly perm: readonly number[] }
+  /** inputs: x. output[i] = x[begin + i * strides] per axis; strides may be negative; size is the node's shape. */
+  | { readonly name: 'slice'; readonly begin: readonly number[]; readonly strides: readonly number[] }
+  /** inputs: x. NumPy broadcast to the node's shape (ranks may differ: leading axes are added). */
+  | { readonly name: 'broadcastTo' }
+  /** inputs: x1..xn (at least one), equal but for `axis`. */
+  | { readonly name: 'concat'; readonly axis: number }
+  /** inputs: x. paddings[axis] = [before, after] >= 0. */
+  | { readonly name: 'pad'; readonly paddings: readonly (readonly [number, number])[]; readonly value: number }
+  /** inputs: x, indices (int32). tfjs gather with batchDims. An index outside [0, n) yields NaN (float32), 0 (int32), false (bool). */
+  | { readonly name: 'gather'; readonly axis: number; readonly batchDims: number }
+  /** inputs: x [n, ...inner], segmentIds int32 [n] -> [numSegments, ...inner]; ids outside [0, numSegments) are dropped. The gradient of gather. */
+  | { readonly name: 'segmentSum'; readonly numSegments: number }
+  /** inputs: x. Running sum along `axis`. */
+  | { readonly name: 'cumsum'; readonly axis: number; readonly exclusive: boolean; readonly reverse: boolean };
+
+export type OpName = Op['name'];
+
+/** One value. `id` equals its position in `Graph.nodes`; inputs have smaller ids. */
+export interface GraphNode {
+  readonly id: number;
+  readonly op: Op;
+  readonly inputs: readonly number[];
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+/** A named output of a graph, by path: 'state.w', 'loss', 'metrics.accuracy'. Two outputs may name one node. */
+export interface GraphOutput {
+  readonly path: string;
+  readonly node: number;
+}
+
+export interface Graph {
+  readonly nodes: readonly GraphNode[];
+  readonly outputs: readonly GraphOutput[];
+}
+
+/** Number of elements of a shape; 1 for a scalar, 0 when any axis is 0. */
+export function sizeOf(shape: Shape): number {
+  let n = 1;
+  for (const d of shape) n *= d;
+  return n;
+}
