@@ -68,7 +68,7 @@ export class DisposedError extends UnrolledError {
 /** A run ended by its AbortSignal. `cause` is the signal's reason. */
 export class AbortedError extends UnrolledError {
   constructor(reason?: unknown) {
-    super('ERR_ABORTED', 'the run was aborted by its signal; its state was left at the last finished call', {
+    super('ERR_ABORTED', 'the run was aborted by its signal; its state is partly advanced and refuses further runs: import a snapshot or create a new one', {
       cause: reason,
     });
   }
