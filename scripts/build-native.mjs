@@ -1,6 +1,14 @@
 // Builds the native addon: the one entry that `npm run build:native`, `prepare` and binding.gyp share.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -23,7 +31,8 @@ export function missingToolchain() {
   if (!runs('cmake')) return 'CMake was not found on the PATH';
   if (process.platform === 'win32') return undefined; // cmake-js looks for Visual Studio itself
   const compilers = [process.env.CXX, 'c++', 'g++', 'clang++'].filter(Boolean);
-  if (!compilers.some((compiler) => runs(compiler))) return 'no C++ compiler was found (tried c++, g++, clang++)';
+  if (!compilers.some((compiler) => runs(compiler)))
+    return 'no C++ compiler was found (tried c++, g++, clang++)';
   return undefined;
 }
 
@@ -70,7 +79,10 @@ export function compile({ output = 'build/cmake', targets = [], defines = {} } =
   return withBuildLock(folder, () => {
     const options = Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`);
     const run = (command, args) => {
-      const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+      const { status, error } = spawnSync(command, args, {
+        cwd: root,
+        stdio: ['ignore', 'inherit', 'inherit'],
+      });
       if (error) throw error;
       if (status !== 0) throw new Error(`${[command, ...args].join(' ')} exited with ${status}`);
     };

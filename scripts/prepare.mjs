@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { buildNative, root } from './build-native.mjs';
 
 if (process.env.UNROLLED_SKIP_NATIVE === '1') {
-  console.log('unrolled: UNROLLED_SKIP_NATIVE=1, the native addon was not built; the tfjs device will be used.');
+  console.log(
+    'unrolled: UNROLLED_SKIP_NATIVE=1, the native addon was not built; the tfjs device will be used.',
+  );
 } else {
   try {
     buildNative();
