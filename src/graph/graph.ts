@@ -19,7 +19,7 @@ export const FLOAT_UNARY_OPS = [
 export const NUMERIC_UNARY_OPS = ['abs', 'neg', 'relu', 'sign', 'square'] as const;
 /** float32 -> bool, elementwise. */
 export const TEST_UNARY_OPS = ['isFinite', 'isInf', 'isNan'] as const;
-/** Both operands of one dtype (float32 or int32), broadcasting. `div` is float32 only; `floorDiv`, `mod` round towards -Infinity;
+/** Both operands of one dtype (float32 or int32), broadcasting. `div` and `atan2` are float32 only; `floorDiv`, `mod` round towards -Infinity;
  * `minimum`/`maximum` give NaN when either operand is NaN. */
 export const BINARY_OPS = [
   'add', 'atan2', 'div', 'floorDiv', 'maximum', 'minimum', 'mod', 'mul', 'pow', 'squaredDifference', 'sub',
