@@ -80,3 +80,15 @@ export class CheckpointError extends UnrolledError {
     super('ERR_CHECKPOINT', message, options);
   }
 }
+
+/** A table that cannot be used. The message names the file and, where one cell or row is at fault, its row and column. */
+export class DataError extends UnrolledError {
+  /** Data row, counted from 1 below the header. */
+  readonly row: number | undefined;
+  readonly column: string | undefined;
+  constructor(message: string, where: { row?: number; column?: string } = {}, options?: ErrorOptions) {
+    super('ERR_DATA', message, options);
+    this.row = where.row;
+    this.column = where.column;
+  }
+}
