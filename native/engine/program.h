@@ -128,7 +128,7 @@ struct TileContext {
 struct NoiseSource {
   uint32_t key0, key1, stream, draw;
   uint32_t step;               // used when `steps` is null
-  const uint32_t* steps;       // one per row (pair), or null
+  const uint32_t* steps;       // null, or one a row: of the pair in perturb, of row0 + i at [i] in fillNormal and addNormal
 };
 
 // One per instruction level; see native/cpu/table.cpp.
