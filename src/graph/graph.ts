@@ -12,8 +12,31 @@ export type TypedArray = Float32Array | Int32Array | Uint8Array;
 
 /** float32 -> float32, elementwise. */
 export const FLOAT_UNARY_OPS = [
-  'acos', 'acosh', 'asin', 'asinh', 'atan', 'atanh', 'ceil', 'cos', 'cosh', 'erf', 'exp', 'expm1', 'floor',
-  'log', 'log1p', 'reciprocal', 'round', 'rsqrt', 'sigmoid', 'sin', 'sinh', 'softplus', 'sqrt', 'tan', 'tanh',
+  'acos',
+  'acosh',
+  'asin',
+  'asinh',
+  'atan',
+  'atanh',
+  'ceil',
+  'cos',
+  'cosh',
+  'erf',
+  'exp',
+  'expm1',
+  'floor',
+  'log',
+  'log1p',
+  'reciprocal',
+  'round',
+  'rsqrt',
+  'sigmoid',
+  'sin',
+  'sinh',
+  'softplus',
+  'sqrt',
+  'tan',
+  'tanh',
 ] as const;
 /** Same dtype in and out (float32 or int32), elementwise. `sign` of NaN is NaN; `relu` of NaN is NaN. */
 export const NUMERIC_UNARY_OPS = ['abs', 'neg', 'relu', 'sign', 'square'] as const;
@@ -22,7 +45,17 @@ export const TEST_UNARY_OPS = ['isFinite', 'isInf', 'isNan'] as const;
 /** Both operands of one dtype (float32 or int32), broadcasting. `div` and `atan2` are float32 only; `floorDiv`, `mod` round towards -Infinity;
  * `minimum`/`maximum` give NaN when either operand is NaN. */
 export const BINARY_OPS = [
-  'add', 'atan2', 'div', 'floorDiv', 'maximum', 'minimum', 'mod', 'mul', 'pow', 'squaredDifference', 'sub',
+  'add',
+  'atan2',
+  'div',
+  'floorDiv',
+  'maximum',
+  'minimum',
+  'mod',
+  'mul',
+  'pow',
+  'squaredDifference',
+  'sub',
 ] as const;
 /** Both operands of one dtype -> bool, broadcasting. */
 export const COMPARE_OPS = ['equal', 'greater', 'greaterEqual', 'less', 'lessEqual', 'notEqual'] as const;
@@ -100,13 +133,22 @@ export type Op =
   /** inputs: x1..xn (at least one), equal but for `axis`. */
   | { readonly name: 'concat'; readonly axis: number }
   /** inputs: x. paddings[axis] = [before, after] >= 0. */
-  | { readonly name: 'pad'; readonly paddings: readonly (readonly [number, number])[]; readonly value: number }
+  | {
+      readonly name: 'pad';
+      readonly paddings: readonly (readonly [number, number])[];
+      readonly value: number;
+    }
   /** inputs: x, indices (int32). tfjs gather with batchDims. An index outside [0, n) yields NaN (float32), 0 (int32), false (bool). */
   | { readonly name: 'gather'; readonly axis: number; readonly batchDims: number }
   /** inputs: x [n, ...inner], segmentIds int32 [n] -> [numSegments, ...inner]; ids outside [0, numSegments) are dropped. The gradient of gather. */
   | { readonly name: 'segmentSum'; readonly numSegments: number }
   /** inputs: x. Running sum along `axis`. */
-  | { readonly name: 'cumsum'; readonly axis: number; readonly exclusive: boolean; readonly reverse: boolean };
+  | {
+      readonly name: 'cumsum';
+      readonly axis: number;
+      readonly exclusive: boolean;
+      readonly reverse: boolean;
+    };
 
 export type OpName = Op['name'];
 

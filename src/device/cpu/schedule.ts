@@ -1,0 +1,164 @@
+/**
+ * The order of a graph's units, and which state leaves are written in place.
+ *
+ * The state lives in the tile's own memory. A leaf's new value may be written straight over the old one when every reader of the
+ * old value comes before the writer; otherwise it goes to the arena and is copied at the end of the step.
+ */
+import { type Graph, sizeOf } from '../../graph/graph.js';
+import type { LeafSpec } from '../driver.js';
+import type { Level, Unit, UnitGraph } from './units.js';
+import { isWhole, type Value } from './values.js';
+import { isContiguous } from './views.js';
+
+/** One entry of a block: a unit, or a copy between the state and the arena. */
+export type Item =
+  | { readonly kind: 'unit'; readonly unit: Unit }
+  /** Copies a view of the old state to the arena before anything overwrites it. */
+  | { readonly kind: 'save'; readonly node: number }
+  /** Copies a result (or what was saved of it) to its state leaf. */
+  | { readonly kind: 'commit'; readonly node: number; readonly leaf: number };
+
+export interface Schedule {
+  readonly items: Readonly<Record<Level, readonly Item[]>>;
+  /** Base nodes whose memory is state leaf `leaf`. */
+  readonly inPlace: ReadonlyMap<number, number>;
+  /** Nodes that are read from a saved copy when committed or reported. */
+  readonly saved: ReadonlySet<number>;
+}
+
+/** Schedules the graph of a step, whose outputs `state.<path>` replace the inputs of role state. */
+export function scheduleStep(
+  graph: Graph,
+  values: readonly Value[],
+  unitGraph: UnitGraph,
+  state: readonly LeafSpec[],
+): Schedule {
+  const { nodes } = graph;
+  const { units, unitOf } = unitGraph;
+  const after = new Map<Unit, Set<Unit>>();
+  const predecessors = (unit: Unit): Unit[] => [...unitGraph.inputsOf(unit), ...(after.get(unit) ?? [])];
+  const comesAfter = (unit: Unit, other: Unit): boolean => {
+    const seen = new Set<Unit>();
+    const stack = [unit];
+    while (stack.length > 0) {
+      const top = stack.pop() as Unit;
+      if (top === other) return true;
+      if (seen.has(top)) continue;
+      seen.add(top);
+      stack.push(...predecessors(top));
+    }
+    return false;
+  };
+
+  const leafNode = state.map((leaf) =>
+    nodes.findIndex((n) => n.op.name === 'input' && n.op.role === 'state' && n.op.path === leaf.path),
+  );
+  const isStateBase = (base: number) => leafNode.includes(base);
+  const inPlace = new Map<number, number>();
+  const saved = new Set<number>();
+  const commits: Item[] = [];
+
+  for (const output of graph.outputs) {
+    if (!output.path.startsWith('state.') && isStateBase(values[output.node].base)) saved.add(output.node);
+  }
+  state.forEach((leaf, index) => {
+    const output = graph.outputs.find((o) => o.path === `state.${leaf.path}`);
+    if (!output) throw new Error(`graph has no output state.${leaf.path}`);
+    const node = output.node;
+    const value = values[node];
+    if (sizeOf(nodes[node].shape) === 0) return;
+    if (value.base === leafNode[index] && isWhole(value, nodes[node], nodes[value.base])) return;
+    if (isStateBase(value.base)) {
+      saved.add(node);
+      commits.push({ kind: 'commit', node, leaf: index });
+      return;
+    }
+    if (canWriteInPlace(node, index)) inPlace.set(value.base, index);
+    else commits.push({ kind: 'commit', node, leaf: index });
+  });
+
+  function canWriteInPlace(node: number, leaf: number): boolean {
+    const value = values[node];
+    const writer = unitOf[value.base];
+    if (writer?.level !== 'step' || writer.uniform || inPlace.has(value.base)) return false;
+    const whole =
+      value.offset === 0 &&
+      isContiguous(nodes[node].shape, value.strides) &&
+      sizeOf(nodes[node].shape) === sizeOf(nodes[value.base].shape);
+    if (!whole) return false;
+    const old = leafNode[leaf];
+    if (old < 0) return true;
+    const readers: Unit[] = [];
+    for (const unit of units) {
+      const reads = unit.nodes.flatMap((m) => nodes[m].inputs.map((x) => ({ by: m, x })));
+      const ofLeaf = reads.filter(({ x }) => values[x].base === old);
+      if (ofLeaf.length === 0) continue;
+      if (unit !== writer) readers.push(unit);
+      else if (writer.kind !== 'group') return false;
+      // A group may read what it overwrites, element for element; its product may not.
+      else if (ofLeaf.some(({ by, x }) => by === writer.product || !isWholeUnder(x, old, value.base)))
+        return false;
+    }
+    // A view of the old leaf may also be reported or committed elsewhere; those were saved first.
+    if (readers.some((reader) => reader.level === 'step' && comesAfter(reader, writer))) return false;
+    const edges = after.get(writer) ?? new Set<Unit>();
+    for (const reader of readers) if (reader.level === 'step') edges.add(reader);
+    after.set(writer, edges);
+    return true;
+  }
+
+  function isWholeUnder(x: number, old: number, result: number): boolean {
+    return (
+      isWhole(values[x], nodes[x], nodes[old]) &&
+      nodes[x].shape.length === nodes[result].shape.length &&
+      nodes[x].shape.every((d, i) => d === nodes[result].shape[i])
+    );
+  }
+
+  const order = topological(units, predecessors);
+  const saves: Item[] = [...saved].map((node) => ({ kind: 'save', node }));
+  const at = (level: Level): Item[] =>
+    order.filter((u) => u.level === level).map((unit) => ({ kind: 'unit', unit }));
+  return {
+    items: { call: at('call'), tile: at('tile'), step: [...saves, ...at('step'), ...commits], init: [] },
+    inPlace,
+    saved,
+  };
+}
+
+/** Schedules an init graph: every unit at level init, then one commit for each state leaf. */
+export function scheduleInit(graph: Graph, unitGraph: UnitGraph, state: readonly LeafSpec[]): Schedule {
+  const order = topological(unitGraph.units, (unit) => [...unitGraph.inputsOf(unit)]);
+  const commits: Item[] = state.flatMap((leaf, index): Item[] => {
+    const output = graph.outputs.find((o) => o.path === `state.${leaf.path}`);
+    if (!output) throw new Error(`graph has no output state.${leaf.path}`);
+    if (sizeOf(leaf.shape) === 0) return [];
+    return [{ kind: 'commit', node: output.node, leaf: index }];
+  });
+  const init: Item[] = [...order.map((unit): Item => ({ kind: 'unit', unit })), ...commits];
+  return { items: { call: [], tile: [], step: [], init }, inPlace: new Map(), saved: new Set() };
+}
+
+/** Depth-first along the order in which the user wrote the ops, so that a value is made near where it is used. */
+function topological(units: readonly Unit[], predecessors: (unit: Unit) => Unit[]): Unit[] {
+  const done = new Set<Unit>();
+  const order: Unit[] = [];
+  const first = (u: Unit) => u.nodes[u.nodes.length - 1];
+  const visit = (root: Unit) => {
+    const stack: { unit: Unit; rest: Unit[] }[] = [{ unit: root, rest: sorted(predecessors(root)) }];
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1];
+      const next = top.rest.shift();
+      if (next === undefined) {
+        stack.pop();
+        if (!done.has(top.unit)) {
+          done.add(top.unit);
+          order.push(top.unit);
+        }
+      } else if (!done.has(next)) stack.push({ unit: next, rest: sorted(predecessors(next)) });
+    }
+  };
+  const sorted = (list: Unit[]) => [...new Set(list)].sort((a, b) => first(a) - first(b));
+  for (const unit of [...units].sort((a, b) => first(a) - first(b))) if (!done.has(unit)) visit(unit);
+  return order;
+}
