@@ -1,0 +1,50 @@
+/** The pipeline of graph passes. */
+import type { Graph } from '../graph.js';
+import { formatAttributes } from '../print.js';
+import { mergeCommonSubexpressions, sameBits } from './common-subexpressions.js';
+import { type FoldingLimits, foldConstants } from './constant-folding.js';
+import { removeDeadCode } from './dead-code.js';
+import { simplify } from './simplify.js';
+
+export { mergeCommonSubexpressions } from './common-subexpressions.js';
+export { type FoldingLimits, foldConstants } from './constant-folding.js';
+export { removeDeadCode } from './dead-code.js';
+export { analyseInvariants, type InvariantLevel } from './invariants.js';
+export { simplify } from './simplify.js';
+export { analyseUniform } from './uniform.js';
+
+export interface OptimizeOptions extends FoldingLimits {
+  /** Most rounds of the pipeline. Default 8; a graph rarely needs more than three. */
+  readonly maxRounds?: number;
+}
+
+function sameGraph(a: Graph, b: Graph): boolean {
+  return (
+    a.nodes.length === b.nodes.length &&
+    a.outputs.every(({ node }, i) => node === b.outputs[i].node) &&
+    a.nodes.every((x, i) => {
+      const y = b.nodes[i];
+      if (x.op.name !== y.op.name || x.dtype !== y.dtype) return false;
+      if (x.inputs.some((id, k) => id !== y.inputs[k]) || x.shape.some((d, k) => d !== y.shape[k]))
+        return false;
+      if (x.op.name === 'constant' && y.op.name === 'constant') return sameBits(x.op.values, y.op.values);
+      return formatAttributes(x.op) === formatAttributes(y.op);
+    })
+  );
+}
+
+/**
+ * The graph in its smallest form: dead code, simplification, constant folding and common subexpressions, repeated until nothing
+ * changes. Outputs keep their paths, and their values bit for bit (as `evaluateGraph` computes them; which NaN is not promised).
+ * Cost: a few times O(nodes).
+ */
+export function optimize(graph: Graph, options: OptimizeOptions = {}): Graph {
+  const { maxRounds = 8, ...limits } = options;
+  let current = removeDeadCode(graph);
+  for (let round = 0; round < maxRounds; round++) {
+    const next = removeDeadCode(mergeCommonSubexpressions(foldConstants(simplify(current), limits)));
+    if (sameGraph(current, next)) return next;
+    current = next;
+  }
+  return current;
+}
