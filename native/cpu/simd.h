@@ -265,7 +265,7 @@ UNROLLED_INLINE vf floor(vf v) {
   return (vf)vrndmq_f32((float32x4_t)v);
 #else
   vf r = round_even(v);
-  return select(r > v, r - 1.0f, r);  // r is 0 or more and v below it: r - 1 is not -0
+  return select(r > v, r - 1.0f, r);
 #endif
 }
 UNROLLED_INLINE vf ceil(vf v) {
