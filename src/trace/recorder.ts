@@ -1,0 +1,226 @@
+/**
+ * A tfjs backend that computes nothing: every tensor it holds stands for a node of the graph being recorded.
+ *
+ * tfjs gives each kernel a backend and tensor handles (`dataId`s) and takes handles back; the recorder maps handles to nodes.
+ * Handles of other backends that reach a kernel are tensors captured from outside: their values become constants, read where
+ * they lie.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { TraceError, UnsupportedOpError } from '../errors.js';
+import type { DType, Shape } from '../graph/graph.js';
+import { sameShape } from '../graph/infer.js';
+import { Emitter } from './emitter.js';
+import { callSite } from './frames.js';
+import { graphDType } from './lower/lowering.js';
+import { RANDOM_OPS, refuseRandomness, refuseRead } from './refusals.js';
+
+/** A handle of ours: the node it stands for, and who still holds it. */
+interface Entry {
+  readonly node: number;
+  readonly dtype: DType;
+  readonly size: number;
+  references: number;
+  tensor: tf.Tensor | undefined;
+}
+
+interface Capture {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly node: number;
+}
+
+/** The parts of tfjs's engine that a trace works with: fields that its types keep private or leave out. */
+export interface EngineState {
+  scopeStack: { name: string }[];
+  activeScope: { name: string } | null | undefined;
+  gradientDepth: number;
+  activeTape: unknown;
+  kernelDepth: number;
+  profiling: boolean;
+  tensorInfo: WeakMap<object, { backend: tf.KernelBackend }>;
+}
+
+export interface EngineAccess {
+  state: EngineState;
+  backendName: string | null | undefined;
+  backendInstance: tf.KernelBackend | null | undefined;
+  pendingBackendInit: unknown;
+  makeTensorFromTensorInfo(info: tf.TensorInfo, backend: tf.KernelBackend): tf.Tensor;
+  makeVariable: unknown;
+  disposeTensor(tensor: Pick<tf.Tensor, 'dataId' | 'dtype' | 'size'>): void;
+  startScope(name: string): void;
+}
+
+/** The engine shared by every user of tfjs in this process. */
+export function engineAccess(): EngineAccess {
+  return tf.engine() as unknown as EngineAccess;
+}
+
+const OP_SUFFIX = '__op';
+
+/** Names of the tfjs ops that are running, outermost first. */
+export function runningOps(): string[] {
+  return engineAccess()
+    .state.scopeStack.map((scope) => scope.name)
+    .filter((name) => name.endsWith(OP_SUFFIX))
+    .map((name) => name.slice(0, -OP_SUFFIX.length));
+}
+
+export class Recorder extends tf.KernelBackend {
+  readonly emitter = new Emitter();
+  /** Set by an asynchronous read, which cannot throw where the user would see it; the trace ends with it. */
+  pendingError: TraceError | undefined;
+  readonly #entries = new Map<object, Entry>();
+  readonly #captures = new Map<object, Capture[]>();
+  #finished = false;
+
+  /** A tensor that stands for a node. */
+  tensor(node: number): tf.Tensor {
+    if (this.#finished) {
+      throw new TraceError(
+        'rng',
+        'this trace is over: a function or rng of it must not be used later',
+        callSite().frame,
+      );
+    }
+    const shape = this.emitter.shape(node).slice();
+    const dtype = this.emitter.dtype(node);
+    const dataId = this.#hold(node);
+    const tensor = engineAccess().makeTensorFromTensorInfo({ dataId, shape, dtype }, this);
+    this.#entries.get(dataId)!.tensor = tensor;
+    return tensor;
+  }
+
+  /** The node behind a tensor: one of this trace, or a constant for a tensor from outside. */
+  node(info: tf.TensorInfo): number {
+    const entry = this.#entries.get(info.dataId);
+    return entry ? entry.node : this.#capture(info);
+  }
+
+  #hold(node: number): object {
+    const dataId = {};
+    const shape = this.emitter.shape(node);
+    const size = shape.reduce((n, d) => n * d, 1);
+    this.#entries.set(dataId, {
+      node,
+      dtype: this.emitter.dtype(node),
+      size,
+      references: 1,
+      tensor: undefined,
+    });
+    return dataId;
+  }
+
+  #capture(info: tf.TensorInfo): number {
+    const dtype = graphDType(info.dtype);
+    if (!dtype) {
+      const message = `a captured tensor of dtype ${info.dtype} cannot be traced; use float32, int32 or bool`;
+      throw new UnsupportedOpError('capture', message, callSite().frame);
+    }
+    const known = this.#captures.get(info.dataId) ?? [];
+    const same = known.find((c) => c.dtype === dtype && sameShape(c.shape, info.shape));
+    if (same) return same.node;
+    const node = this.emitter.constant(this.#readOutside(info), info.shape, dtype);
+    this.#captures.set(info.dataId, [...known, { shape: info.shape.slice(), dtype, node }]);
+    return node;
+  }
+
+  #readOutside(info: tf.TensorInfo): ArrayLike<number> {
+    const where = engineAccess().state.tensorInfo.get(info.dataId);
+    const shape = `[${info.shape.join(',')}]`;
+    if (!where) {
+      throw new TraceError(
+        'capture',
+        `a captured tensor of shape ${shape} has been disposed`,
+        callSite().frame,
+      );
+    }
+    if (where.backend instanceof Recorder) {
+      const message = `a tensor of shape ${shape} belongs to another trace and has no value here; pass it in as an input`;
+      throw new TraceError('capture', message, callSite().frame);
+    }
+    try {
+      return where.backend.readSync(info.dataId) as ArrayLike<number>;
+    } catch (cause) {
+      const message = `the value of a captured tensor of shape ${shape} cannot be read from its backend at once; await its data() before, and capture tf.tensor(values) on the cpu backend`;
+      throw new TraceError('capture', message, callSite().frame, { cause });
+    }
+  }
+
+  /** Gives up every tensor of the trace that is still alive, so that tf.memory() is as it was. */
+  finish(): void {
+    const engine = engineAccess();
+    for (const [dataId, entry] of [...this.#entries]) {
+      // A kept tensor that outlives the trace answers later uses with tfjs's own "Tensor is disposed".
+      entry.tensor?.dispose();
+      while (this.#entries.has(dataId)) {
+        engine.disposeTensor({ dataId, dtype: entry.dtype, size: entry.size });
+      }
+    }
+    this.#finished = true;
+    this.#captures.clear();
+  }
+
+  // ---- what tfjs calls ----
+
+  override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): object {
+    const random = runningOps().find((op) => RANDOM_OPS.has(op));
+    if (random) throw refuseRandomness(random);
+    const known = graphDType(dtype);
+    if (!known) {
+      const message = `a tensor of dtype ${dtype} cannot be traced; use float32, int32 or bool`;
+      throw new UnsupportedOpError('tensor', message, callSite().frame);
+    }
+    return this.#hold(this.emitter.constant(values as ArrayLike<number>, shape, known));
+  }
+
+  override readSync(): never {
+    throw refuseRead();
+  }
+
+  override read(): Promise<never> {
+    // tfjs's data() is async, so a throw here would be a rejection that nobody awaits. The promise stays open instead.
+    this.pendingError ??= refuseRead();
+    return new Promise(() => {});
+  }
+
+  override readToGPU(): never {
+    throw refuseRead();
+  }
+
+  override disposeData(dataId: object, force = false): boolean {
+    const entry = this.#entries.get(dataId);
+    if (!entry) return true;
+    entry.references--;
+    if (entry.references > 0 && !force) return false;
+    this.#entries.delete(dataId);
+    return true;
+  }
+
+  override incRef(dataId: object): void {
+    const entry = this.#entries.get(dataId);
+    if (entry) entry.references++;
+  }
+
+  override refCount(dataId: object): number {
+    return this.#entries.get(dataId)?.references ?? 0;
+  }
+
+  override numDataIds(): number {
+    return this.#entries.size;
+  }
+
+  override memory(): { unreliable: boolean } {
+    return { unreliable: false };
+  }
+
+  override timerAvailable(): boolean {
+    return false;
+  }
+
+  override floatPrecision(): 16 | 32 {
+    return 32;
+  }
+
+  override dispose(): void {}
+}
