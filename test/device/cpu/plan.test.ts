@@ -89,7 +89,8 @@ function compare(
     const expected = evaluateGraph(spec.step, { ...inputs, ...stateInputs, t: Int32Array.of(k) });
     const { loss, metrics } = machine.step(k);
     close([loss], expected.loss.values, 'loss', plan.text);
-    spec.metrics.forEach((m, i) => close([metrics[i]], expected[`metrics.${m}`].values, m, plan.text));
+    for (const [i, m] of spec.metrics.entries())
+      close([metrics[i]], expected[`metrics.${m}`].values, m, plan.text);
     let row = 0;
     for (const leaf of spec.state) {
       const wanted = expected[`state.${leaf.path}`].values;
@@ -333,7 +334,7 @@ function randomSpec(choices: readonly number[]): UnrollSpec {
   ];
   const n = 4 + pick(14);
   for (let i = 0; i < n; i++) moves[pick(moves.length)]();
-  const _fit = (shape: number[]) => {
+  const resized = (shape: number[]) => {
     const size = sizeOf(shape);
     const exact = pool.filter((x) => sizeOf(b.node(x).shape) === size);
     const x = exact[pick(exact.length)];
@@ -344,8 +345,8 @@ function randomSpec(choices: readonly number[]): UnrollSpec {
     return b.add({ name: 'sum', axes, keepDims: false }, [x]);
   };
   const outputs: GraphOutput[] = [
-    { path: 'state.p', node: pick(3) === 0 ? it([2, 3]) : b.add({ name: 'tanh' }, [it([2, 3])]) },
-    { path: 'state.q', node: pick(3) === 0 ? it([3]) : b.add({ name: 'tanh' }, [it([3])]) },
+    { path: 'state.p', node: pick(3) === 0 ? resized([2, 3]) : b.add({ name: 'tanh' }, [resized([2, 3])]) },
+    { path: 'state.q', node: pick(3) === 0 ? resized([3]) : b.add({ name: 'tanh' }, [resized([3])]) },
     { path: 'loss', node: scalar(any()) },
     { path: 'metrics.m', node: scalar(any()) },
   ];

@@ -347,7 +347,7 @@ const floatFns: Record<number, Fn> = {
   2: (x) => -x,
   3: (x) => (x > 0 ? 1 : x < 0 ? -1 : x === 0 ? 0 : x),
   4: (x) => x * x,
-  5: (x) => (x > 0 ? x : x === x ? 0 : x),
+  5: (x) => (x > 0 || Number.isNaN(x) ? x : 0),
   6: Math.exp,
   7: Math.expm1,
   8: Math.log,
@@ -443,7 +443,7 @@ function micro(code: number, a: number, b: number, c: number, bits0: number, bit
   const x = asFloat(a);
   switch (code) {
     case 31:
-      return asBits(x < asFloat(bits0) ? asFloat(bits0) : x > asFloat(bits1) ? asFloat(bits1) : x);
+      return asBits(Math.min(Math.max(x, asFloat(bits0)), asFloat(bits1)));
     case 32:
       return asBits(x > 0 ? 1 : x <= 0 ? asFloat(bits0) : Number.NaN);
     case 45:
