@@ -1,0 +1,68 @@
+/** Measuring in turns: both sides of a comparison run in every round, so that a machine that slows down slows both. */
+
+/** One line of output. A higher ratio means that this library is faster (or, for stalls, shorter). */
+export interface Line {
+  readonly suite: string;
+  readonly case: string;
+  readonly unit: string;
+  readonly value: number;
+  /** What it is compared with: another implementation, a limit of the machine, or null for none. */
+  readonly peer: string | null;
+  readonly peerValue: number | null;
+  readonly ratio: number | null;
+}
+
+/** A side of a comparison: one call measures one round and returns a rate (or whatever `unit` says). */
+export interface Side {
+  readonly name: string;
+  readonly measure: () => Promise<number>;
+}
+
+export const ROUNDS = 7;
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Measures every side once per round, in turns, after one round that does not count; the medians in the order of `sides`. */
+export async function interleaved(sides: readonly Side[], rounds = ROUNDS): Promise<number[]> {
+  const values = sides.map((): number[] => []);
+  for (let round = -1; round < rounds; round++) {
+    for (let i = 0; i < sides.length; i++) {
+      const value = await sides[i].measure();
+      if (round >= 0) values[i].push(value);
+    }
+  }
+  return values.map(median);
+}
+
+/** Interleaves a first side with its peers and makes one line of each comparison; rates, so higher is better. */
+export async function compare(
+  suite: string,
+  name: string,
+  unit: string,
+  side: Side,
+  peers: readonly Side[],
+  rounds = ROUNDS,
+): Promise<Line[]> {
+  const [value, ...peerValues] = await interleaved([side, ...peers], rounds);
+  if (peers.length === 0) return [{ suite, case: name, unit, value, peer: null, peerValue: null, ratio: null }];
+  return peers.map((peer, i) => ({
+    suite,
+    case: name,
+    unit,
+    value,
+    peer: peer.name,
+    peerValue: peerValues[i],
+    ratio: value / peerValues[i],
+  }));
+}
+
+/** Seconds that `work` takes. */
+export async function seconds(work: () => Promise<unknown> | unknown): Promise<number> {
+  const began = performance.now();
+  await work();
+  return (performance.now() - began) / 1000;
+}
