@@ -105,10 +105,11 @@ UNROLLED_INLINE void store_first(T* p, V v, int n) { std::memcpy(p, &v, sizeof(T
 
 // ---- making and reading as other types ----------------------------------------------------------------------------------
 
-UNROLLED_INLINE vf splat(float x) { return vf{} + x; }
+// x - 0 is x, also for -0 (x + 0 is not).
+UNROLLED_INLINE vf splat(float x) { return x - vf{}; }
 UNROLLED_INLINE vi splat(int32_t x) { return vi{} + x; }
 UNROLLED_INLINE vu splat(uint32_t x) { return vu{} + x; }
-UNROLLED_INLINE vd splat(double x) { return vd{} + x; }
+UNROLLED_INLINE vd splat(double x) { return x - vd{}; }
 UNROLLED_INLINE vl splat(uint64_t x) { return vl{} + x; }
 // first, first + 1, ...
 UNROLLED_INLINE vi iota(int32_t first) {
