@@ -37,7 +37,7 @@ function checkPass(pass: (graph: Graph) => Graph): void {
         }
       }
     }),
-    { numRuns: 1500, seed: 20240611 },
+    { numRuns: 3000, seed: 20240611 },
   );
 }
 
