@@ -1,0 +1,86 @@
+/** From what each pair contributes to the gradient: its mean and its standard error. */
+import type { NoiseKernels } from '../device/driver.js';
+
+/** A part of what pairs contribute: row r of the sum is weights[r] * scale * matrix[r, :]. */
+export interface PairTerm {
+  /** [pairs]; 0 where a pair was dropped. */
+  readonly weights: Float64Array;
+  /** [pairs, P] */
+  readonly matrix: Float32Array;
+  /** [P]; 1 when absent. */
+  readonly scale?: Float32Array;
+}
+
+export interface PairStatistics {
+  /** [P] */
+  readonly gradient: Float64Array;
+  /** [P]: sample standard deviation over pairs / sqrt(pairs). Infinity-free: NaN for a single pair. */
+  readonly standardError: Float64Array | undefined;
+  /** [pairs, P] */
+  readonly pairGradients: Float64Array | undefined;
+}
+
+/** Elements handled between two turns of the event loop: about 2 ms of work. */
+const SLICE_ELEMENTS = 1 << 19;
+
+/**
+ * gradient = 1/n sum over pairs of the sum of terms, n the number of kept pairs. The mean comes from the device's kernel; the squared
+ * deviations are summed here (about 2 ns an element), in slices that let the event loop turn.
+ * `kept` [pairs] 0/1; `wanted` says what else to compute.
+ */
+export async function pairStatistics(
+  noise: NoiseKernels,
+  terms: readonly PairTerm[],
+  kept: Uint8Array,
+  dim: number,
+  wanted: { readonly standardError: boolean; readonly pairGradients: boolean },
+): Promise<PairStatistics> {
+  const pairs = kept.length;
+  const count = kept.reduce((sum, keep) => sum + keep, 0);
+  const gradient = new Float64Array(dim);
+  for (const { weights, matrix, scale } of terms) {
+    const sum = await noise.weightedRowSum(weights, matrix, dim);
+    for (let j = 0; j < dim; j++) gradient[j] += (sum[j] * (scale ? scale[j] : 1)) / count;
+  }
+  const pairGradients = wanted.pairGradients ? new Float64Array(pairs * dim) : undefined;
+  if (!wanted.standardError && !pairGradients) return { gradient, standardError: undefined, pairGradients };
+
+  const squares = new Float64Array(dim);
+  const row = new Float64Array(dim);
+  const rowsPerSlice = Math.max(1, Math.floor(SLICE_ELEMENTS / Math.max(1, dim)));
+  for (let first = 0; first < pairs; first += rowsPerSlice) {
+    if (first > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+    const end = Math.min(pairs, first + rowsPerSlice);
+    for (let r = first; r < end; r++) {
+      if (!kept[r]) continue;
+      row.fill(0);
+      for (const { weights, matrix, scale } of terms) {
+        const weight = weights[r];
+        if (weight === 0) continue;
+        for (let j = 0, i = r * dim; j < dim; j++, i++) row[j] += weight * matrix[i] * (scale ? scale[j] : 1);
+      }
+      for (let j = 0; j < dim; j++) {
+        const deviation = row[j] - gradient[j];
+        squares[j] += deviation * deviation;
+      }
+      pairGradients?.set(row, r * dim);
+    }
+  }
+  const standardError = wanted.standardError
+    ? squares.map((sum) => (count > 1 ? Math.sqrt(sum / (count - 1) / count) : Number.NaN))
+    : undefined;
+  return { gradient, standardError, pairGradients };
+}
+
+/** sqrt(mean over kept pairs and parameters of (matrix * sigma)^2); 0 for a matrix without elements. */
+export function accumulatorNorm(matrix: Float32Array, sigma: Float32Array, kept: Uint8Array): number {
+  const dim = sigma.length;
+  let sum = 0;
+  let rows = 0;
+  for (let r = 0; r < kept.length; r++) {
+    if (!kept[r]) continue;
+    rows++;
+    for (let j = 0, i = r * dim; j < dim; j++, i++) sum += (matrix[i] * sigma[j]) ** 2;
+  }
+  return rows * dim === 0 ? 0 : Math.sqrt(sum / (rows * dim));
+}

@@ -1,0 +1,86 @@
+/** Run thousands of perturbed copies of an unrolled computation, written in ordinary TensorFlow.js ops, in native code. */
+export type { DeviceKind, MetricRecord, ProgramPlan, RunProgress } from './device/driver.js';
+export type { OpenDriverOptions as OpenDeviceOptions } from './device/open.js';
+export {
+  AbortedError,
+  CheckpointError,
+  DeviceError,
+  DisposedError,
+  OptionError,
+  ShapeError,
+  TraceError,
+  UnrolledError,
+  UnsupportedOpError,
+} from './errors.js';
+export type { AccumulatedState } from './estimators/accumulated.js';
+export type {
+  Estimate,
+  EstimatorInfo,
+  EstimatorState,
+  EstimatorStepOptions,
+  GradientEstimator,
+} from './estimators/estimator.js';
+export {
+  type EpisodeObjective,
+  es,
+  type FullEsOptions,
+  type FullEsState,
+  fullEs,
+} from './estimators/full-es.js';
+export { type GpesOptions, gpes, type TruncatedOptions } from './estimators/gpes.js';
+export { type NresOptions, type NresState, nres } from './estimators/nres.js';
+export type { EstimatorOptions } from './estimators/options.js';
+export type { DifferencePolicy, NonFinitePolicy } from './estimators/pair-differences.js';
+export { type PesOptions, type PesState, pes } from './estimators/pes.js';
+export { type TruncatedEsOptions, type TruncatedEsState, truncatedEs } from './estimators/truncated-es.js';
+export type { Staggering } from './estimators/windows.js';
+export { type AdamOptions, adam } from './optimizers/adam.js';
+export { chain, clipByGlobalNorm, scaleBySchedule } from './optimizers/chain.js';
+export { type MomentumOptions, momentum } from './optimizers/momentum.js';
+export {
+  inverseTimeSchedule,
+  linearSchedule,
+  piecewiseConstant,
+  type Rate,
+  type Schedule,
+} from './optimizers/schedules.js';
+export { type SgdOptions, sgd } from './optimizers/sgd.js';
+export {
+  applyUpdates,
+  type GradientTransformation,
+  type PlainTree,
+  type ScalarLike,
+  type Update,
+} from './optimizers/transformation.js';
+export { foldIn, type Seed, toSeed } from './random/philox.js';
+export type { DrawOptions, Rng } from './trace/rng.js';
+export {
+  defineUnroll,
+  type InitContext,
+  type MetricTensors,
+  type StepContext,
+  type StepResult,
+  type UnrollDefinition,
+} from './transform/define.js';
+export { type CompileOptions, type Device, openDevice } from './transform/device.js';
+export {
+  bool,
+  type InputsOf,
+  int32,
+  LeafShape,
+  type LeafValue,
+  type SpecTree,
+  shape,
+  type TensorsOf,
+  type TensorTree,
+  type ValuesOf,
+} from './transform/leaf.js';
+export {
+  type PerturbedOptions,
+  type PerturbedTheta,
+  perturbed,
+  type RunOptions,
+  type UnrollProgram,
+  type UnrollRun,
+} from './transform/program.js';
+export type { ExportedState, UnrollState } from './transform/state.js';
