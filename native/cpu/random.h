@@ -200,14 +200,29 @@ UNROLLED_INLINE void store_blocks(T* out, const V value[4]) {
 #endif
 }
 
-// A draw of `rows` rows of `dim` elements, [rows][dim], row r of subject first_subject + r; the step is key.step, or steps[r].
-// Lanes are (row, block) pairs in row-major order, so that short rows fill vectors as well as long ones do.
-// `consume(offset, values, n)` receives n values (1..4W, the last call fewer) that belong at offset..offset+n-1 of the flat output.
-template <class Transform, class T = float>
+// Elements [first, first + count) of one subject's draw, contiguous; `first` is a multiple of 4.
+template <class T, class Transform>
+UNROLLED_INLINE void draw_row(T* out, uint32_t first, uint32_t count, uint32_t subject, DrawKey key, Transform transform) {
+  for (uint32_t i = 0; i < count; i += 4 * W) {
+    words4 words = philox_blocks((first + i) / 4, subject, key.step, key.stream_draw, key.k0, key.k1);
+    auto values = transform_block(words, transform);
+    if (count - i >= 4 * W) {
+      store_blocks(out + i, values.value);
+    } else {
+      T flat[4 * W];
+      store_blocks(flat, values.value);
+      std::memcpy(out + i, flat, sizeof(T) * (count - i));
+    }
+  }
+}
+
+// A draw of `rows` rows of `dim` elements, [rows][dim], row r of subject first_subject + r; the step is key.step, or steps[r]
+// where steps is not null. Lanes are (row, block) pairs in row-major order, so that short rows fill vectors as well as long ones do.
+template <class T, class Transform>
 UNROLLED_INLINE void draw_rows(T* out, uint32_t rows, uint32_t dim, uint32_t first_subject, DrawKey key, const uint32_t* steps,
                                Transform transform) {
   if (rows == 0 || dim == 0) return;
-  const uint32_t blocks = (dim + 3) / 4;
+  const uint32_t blocks = dim / 4 + (dim % 4 != 0);
   const uint32_t row_advance = W / blocks, block_advance = W % blocks;
   vu row, block;
   for (uint32_t i = 0; i < W; i++) {
@@ -233,8 +248,8 @@ UNROLLED_INLINE void draw_rows(T* out, uint32_t rows, uint32_t dim, uint32_t fir
     }
     row += row_advance;
     block += block_advance;
-    vi carry = (vi)(block >= splat(blocks));
-    block = select(carry, block - blocks, block);
+    vi carry = as_int(block) >= splat(static_cast<int32_t>(blocks));  // blocks <= 2^30, so signed comparison will do
+    block -= as_uint(carry) & blocks;
     row -= as_uint(carry);
   }
 }

@@ -94,14 +94,35 @@ UNROLLED_INLINE void store_aligned(float* p, vf v) { store(aligned(p), v); }
 UNROLLED_INLINE void store_aligned(int32_t* p, vi v) { store(aligned(p), v); }
 UNROLLED_INLINE void store_aligned(uint32_t* p, vu v) { store(aligned(p), v); }
 // The first n lanes, 0 <= n <= W; the others load as 0 and are not stored. Memory beyond n is not touched.
+// T: a 4-byte type.
+UNROLLED_INLINE vi first_lanes(int n) {
+  vi lane;
+  for (int i = 0; i < W; i++) lane[i] = i;
+  return lane < n;
+}
 template <class T>
 UNROLLED_INLINE auto load_first(const T* p, int n) {
-  decltype(load(p)) v{};
+  typedef decltype(load(p)) V;
+#if defined(UNROLLED_AVX512)
+  return (V)_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
+#elif defined(UNROLLED_AVX2)
+  return (V)_mm256_maskload_epi32(reinterpret_cast<const int*>(p), (__m256i)first_lanes(n));
+#else
+  V v{};
   std::memcpy(&v, p, sizeof(T) * static_cast<size_t>(n));
   return v;
+#endif
 }
 template <class T, class V>
-UNROLLED_INLINE void store_first(T* p, V v, int n) { std::memcpy(p, &v, sizeof(T) * static_cast<size_t>(n)); }
+UNROLLED_INLINE void store_first(T* p, V v, int n) {
+#if defined(UNROLLED_AVX512)
+  _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), (__m512i)v);
+#elif defined(UNROLLED_AVX2)
+  _mm256_maskstore_epi32(reinterpret_cast<int*>(p), (__m256i)first_lanes(n), (__m256i)v);
+#else
+  std::memcpy(p, &v, sizeof(T) * static_cast<size_t>(n));
+#endif
+}
 
 // ---- making and reading as other types ----------------------------------------------------------------------------------
 
@@ -217,6 +238,8 @@ UNROLLED_INLINE vf max(vf a, vf b) {
   vf r = as_float(as_int(max_fast(a, b)) & as_int(max_fast(b, a)));
   return select((a == a) & (b == b), r, a + b);
 }
+// Modulo 2^32 (signed overflow is undefined, also in vectors).
+UNROLLED_INLINE vi add_wrapping(vi a, int32_t b) { return as_int(as_uint(a) + static_cast<uint32_t>(b)); }
 UNROLLED_INLINE vi min(vi a, vi b) { return a < b ? a : b; }
 UNROLLED_INLINE vi max(vi a, vi b) { return a > b ? a : b; }
 

@@ -34,7 +34,7 @@ UNROLLED_INLINE vf expm1_reduced(vf r) {
   return fma(p, r2, r);
 }
 // 2^n for n in -126..127
-UNROLLED_INLINE vf power_of_two(vi n) { return as_float((n + 127) << 23); }
+UNROLLED_INLINE vf power_of_two(vi n) { return as_float(as_uint(add_wrapping(n, 127)) << 23); }
 // v 2^n in two steps, so that n may reach beyond the exponents and denormal results are rounded right; |n| <= 252
 UNROLLED_INLINE vf scale(vf v, vi n) {
   vi half = n >> 1;
@@ -44,7 +44,7 @@ UNROLLED_INLINE vf scale(vf v, vi n) {
 UNROLLED_INLINE vf exp_shifted(vf x, int shift) {
   x = min_fast(splat(90.0f), max_fast(splat(-105.0f), x));
   ExpParts parts = split_exp(x);
-  return scale(expm1_reduced(parts.r) + 1.0f, parts.n + shift);
+  return scale(expm1_reduced(parts.r) + 1.0f, add_wrapping(parts.n, shift));
 }
 UNROLLED_INLINE vf exp(vf x) { return exp_shifted(x, 0); }
 
@@ -53,7 +53,7 @@ UNROLLED_INLINE vf expm1(vf x) {
   ExpParts parts = split_exp(clamped);
   vf q = expm1_reduced(parts.r);
   // 2^n q + (2^n - 1), at half the size because 2^128 is no float
-  vf half_power = power_of_two(parts.n - 1);
+  vf half_power = power_of_two(add_wrapping(parts.n, -1));
   vf result = fma(half_power, q, half_power - 0.5f) * 2.0f;
   return select(parts.n == 0, copysign(q, x), result);  // n = 0: keeps denormals and -0
 }
@@ -65,8 +65,8 @@ UNROLLED_INLINE vf log(vf x) {
   vi small = x < 0x1p-126f;  // denormals: 23 binary places up
   vf y = select(small, x * 0x1p23f, x);
   vi bits = as_int(y);
-  vi exponent = (bits - 0x3f3504f3) >> 23;
-  vf f = as_float(bits - (exponent << 23)) - 1.0f;
+  vi exponent = add_wrapping(bits, -0x3f3504f3) >> 23;
+  vf f = as_float(as_uint(bits) - (as_uint(exponent) << 23)) - 1.0f;
   vf e = to_float(exponent + (small & -23));
   vf f2 = f * f;
   vf a = fma(f, -0.250008196f, 0.333333313f);
@@ -355,10 +355,12 @@ UNROLLED_INLINE vf floor_div(vf a, vf b) {
 }
 
 // tfjs mod, one lane: the remainder of a / b, moved to the sign of b
-static inline float mod_scalar(float a, float b) {
+// (float64 arguments throughout: the library's overloads for other types are inline functions that the linker could merge
+// across levels)
+static inline float mod_scalar(double a, double b) {
   double remainder = std::fmod(a, b);
-  if ((a < 0 && b < 0) || (a >= 0 && b >= 0)) return static_cast<float>(remainder);
-  return static_cast<float>(std::fmod(remainder + b, b));
+  if (!((a < 0 && b < 0) || (a >= 0 && b >= 0))) remainder = std::fmod(remainder + b, b);
+  return static_cast<float>(remainder);
 }
 UNROLLED_INLINE vd mod_double(vd a, vd b) {
   vd q = a / b;
@@ -400,7 +402,7 @@ static inline int32_t mod_scalar(int32_t a, int32_t b) {
   return static_cast<int32_t>(r != 0 && (r < 0) != (b < 0) ? r + b : r);
 }
 static inline int32_t pow_scalar(int32_t a, int32_t b) {
-  const double p = std::pow(a, b);
+  const double p = std::pow(static_cast<double>(a), static_cast<double>(b));
   if (!(p - p == 0)) return 0;
   const double wrapped = std::fmod(std::trunc(p), 4294967296.0);
   return static_cast<int32_t>(static_cast<uint32_t>(static_cast<int64_t>(wrapped)));
