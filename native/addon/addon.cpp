@@ -1,8 +1,21 @@
-#include <napi.h>
+// Entry of the addon. It may be loaded by several environments of a process at once; each has its own instance data.
+#include "environment.h"
+#include "functions.h"
 
-static Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("abi", Napi::Number::New(env, 1));
+namespace {
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  using namespace unrolled::addon;
+  Environment::attach(env);
+  exports.Set("abi", Napi::Number::New(env, 1));  // NATIVE_ABI of src/device/cpu/native.ts
+  exportEngines(exports);
+  exportPrograms(exports);
+  exportStates(exports);
+  exportRuns(exports);
+  exportNoise(exports);
   return exports;
 }
 
-NODE_API_MODULE(unrolled, Init)
+}  // namespace
+
+NODE_API_MODULE(unrolled, initialise)
