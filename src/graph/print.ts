@@ -15,7 +15,8 @@ const MAX_PRINTED_VALUES = 8;
 /** Shortest decimal that reads back as the same float32 (or the integer itself); `-0`, `NaN`, `Infinity` by name. */
 export function formatFloat(x: number): string {
   if (Object.is(x, -0)) return '-0';
-  if (!Number.isFinite(x) || Number.isInteger(x)) return String(x);
+  // int32 values are exact; a larger whole number is a float32 like any other.
+  if (!Number.isFinite(x) || (Number.isInteger(x) && Math.abs(x) <= 2 ** 31)) return String(x);
   const target = Math.fround(x);
   // An attribute that is no float32 (a double from the user's code) is printed in full.
   if (target !== x) return String(x);

@@ -3,8 +3,9 @@
  *
  * tfjs 4.22 has no gradient for Equal, Less, Greater, LogicalAnd ... A first derivative of max, clip, leakyRelu or maximum goes
  * through them, so a second derivative stops with "gradient function not found", though it is zero along that path. Elu's
- * first derivative is a kernel without a gradient of its own. And the gradient of cumsum transposes its result for an axis that
- * is not the last, which fails, or is wrong for square shapes.
+ * first derivative is a kernel without a gradient of its own. The gradient of cumsum transposes its result for an axis that is not
+ * the last, which fails, or is wrong for square shapes. Those of maximum, minimum and squaredDifference are not summed
+ * over broadcast axes, which fails.
  */
 import * as tf from '@tensorflow/tfjs';
 
@@ -50,10 +51,31 @@ const ADDED: readonly Gradient[] = [
   },
 ];
 
-const REPLACED: readonly Gradient[] = [
-  {
-    kernelName: 'Cumsum',
-    inputsToSave: ['x'],
+type GradientInputs = Record<string, () => tf.Tensor>;
+
+/** Sums a gradient over the axes that its input was stretched along. */
+function sumTo(gradient: tf.Tensor, shape: readonly number[]): tf.Tensor {
+  const offset = gradient.rank - shape.length;
+  const axes = gradient.shape
+    .map((_, i) => i)
+    .filter((i) => i < offset || shape[i - offset] !== gradient.shape[i]);
+  const summed = axes.length > 0 ? tf.sum(gradient, axes) : gradient;
+  return tf.reshape(summed, shape.slice());
+}
+
+/** tfjs's own rule, with the sums over broadcast axes that it leaves out. */
+const summedOverBroadcast = (original: Gradient): Gradient => ({
+  ...original,
+  gradFunc: (dy, saved, attributes) => {
+    const inputs = original.gradFunc(dy, saved, attributes) as GradientInputs;
+    const [a, b] = saved as tf.Tensor[];
+    return { a: () => sumTo(inputs.a(), a.shape), b: () => sumTo(inputs.b(), b.shape) };
+  },
+});
+
+const REPLACED: Readonly<Record<string, (original: Gradient) => Gradient>> = {
+  Cumsum: (original) => ({
+    ...original,
     gradFunc: (dy, _, attributes) => {
       const { axis, exclusive, reverse } = attributes as unknown as {
         axis: number;
@@ -62,8 +84,14 @@ const REPLACED: readonly Gradient[] = [
       };
       return { x: () => tf.cumsum(dy as tf.Tensor, axis, exclusive, !reverse) };
     },
-  },
-];
+  }),
+  Maximum: summedOverBroadcast,
+  Minimum: summedOverBroadcast,
+  SquaredDifference: summedOverBroadcast,
+};
+
+/** Gradients of REPLACED that are in force: a trace inside a trace leaves them alone. */
+const inForce = new WeakSet<Gradient>();
 
 /** Runs `f` with these gradients registered, and leaves the registry as it was. */
 export function withTraceGradients<T>(f: () => T): T {
@@ -71,12 +99,14 @@ export function withTraceGradients<T>(f: () => T): T {
   const replaced: Gradient[] = [];
   try {
     for (const gradient of added) tf.registerGradient(gradient);
-    for (const gradient of REPLACED) {
-      const original = tf.getGradient(gradient.kernelName);
-      if (!original || original === gradient) continue;
+    for (const [name, mend] of Object.entries(REPLACED)) {
+      const original = tf.getGradient(name);
+      if (!original || inForce.has(original)) continue;
+      const mended = mend(original);
+      inForce.add(mended);
       replaced.push(original);
-      tf.unregisterGradient(gradient.kernelName);
-      tf.registerGradient(gradient);
+      tf.unregisterGradient(name);
+      tf.registerGradient(mended);
     }
     return f();
   } finally {

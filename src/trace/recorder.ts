@@ -29,12 +29,18 @@ interface Capture {
   readonly node: number;
 }
 
+/** One op on tfjs's gradient tape. */
+export interface TapeNode {
+  readonly inputs: Readonly<Record<string, tf.Tensor>>;
+  readonly outputs: readonly tf.Tensor[];
+}
+
 /** The parts of tfjs's engine that a trace works with: fields that its types keep private or leave out. */
 export interface EngineState {
   scopeStack: { name: string }[];
   activeScope: { name: string } | null | undefined;
   gradientDepth: number;
-  activeTape: unknown;
+  activeTape: TapeNode[] | null | undefined;
   kernelDepth: number;
   profiling: boolean;
   tensorInfo: WeakMap<object, { backend: tf.KernelBackend }>;
@@ -47,6 +53,17 @@ export interface EngineAccess {
   pendingBackendInit: unknown;
   makeTensorFromTensorInfo(info: tf.TensorInfo, backend: tf.KernelBackend): tf.Tensor;
   makeVariable: unknown;
+  addTapeNode(
+    kernel: string,
+    inputs: Record<string, tf.Tensor>,
+    outputs: tf.Tensor[],
+    gradient: unknown,
+    saved: tf.Tensor[],
+    attributes: object,
+  ): void;
+  isTapeOn(): boolean;
+  clone(x: tf.Tensor): tf.Tensor;
+  keep(x: tf.Tensor): tf.Tensor;
   disposeTensor(tensor: Pick<tf.Tensor, 'dataId' | 'dtype' | 'size'>): void;
   startScope(name: string): void;
 }

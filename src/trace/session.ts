@@ -9,6 +9,7 @@ import { withTraceGradients } from './gradients.js';
 import { recordingBackendName } from './kernels.js';
 import { engineAccess, Recorder, runningOps } from './recorder.js';
 import { RANDOM_OPS, refuseRandomness } from './refusals.js';
+import { withTraceTape } from './tape.js';
 
 function refuseSideEffect(op: string): never {
   const what =
@@ -81,5 +82,7 @@ function withRecorder<T>(f: (recorder: Recorder) => T): T {
 
 /** Runs `f` as a trace. `f` must be synchronous; what it leaves alive on the recorder is disposed. */
 export function withTrace<T>(f: (recorder: Recorder) => T): T {
-  return withRecorder((recorder) => withGuards(() => withTraceGradients(() => f(recorder))));
+  return withRecorder((recorder) =>
+    withGuards(() => withTraceGradients(() => withTraceTape(recorder, () => f(recorder)))),
+  );
 }

@@ -1,0 +1,109 @@
+/**
+ * Second derivatives that are right, while a trace runs.
+ *
+ * tfjs 4.22 differentiates by replaying a tape of ops. An op whose gradient needs its own output (exp, sigmoid, tanh, softmax, elu,
+ * pow) saves a clone of that output, and the clone is written to the tape before the op itself. The search for what depends
+ * on x goes through the tape in order, so it meets the clone before it knows that the output depends on x, and drops that
+ * path: the second derivative of exp(x) is "no path from x to y", that of x exp(x) is silently short of one term. `customGrad`
+ * (which tf.losses.softmaxCrossEntropy and tf.logSoftmax use) runs its forward pass without a tape, so that whatever it
+ * saves counts as constant, with the same result.
+ *
+ * Inside a trace a clone of an output goes after its op, and a custom gradient's forward pass is taped: what it saves depends on x by the
+ * ordinary rules, and the output itself by the custom one. First derivatives are what they were.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import { TraceError } from '../errors.js';
+import { callSite } from './frames.js';
+import { type EngineAccess, engineAccess, type Recorder, type TapeNode } from './recorder.js';
+
+type CustomFunction = (...args: unknown[]) => {
+  value: tf.Tensor;
+  gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor | tf.Tensor[];
+};
+
+/** A kept clone, on the tape once: tfjs's clone() writes itself there, and expects to be called from inside a kernel. */
+function keptClone(engine: EngineAccess, x: tf.Tensor): tf.Tensor {
+  engine.state.kernelDepth++;
+  try {
+    return engine.keep(engine.clone(x));
+  } finally {
+    engine.state.kernelDepth--;
+  }
+}
+
+/** Moves the clones that the last node of the tape saved of its own outputs behind it. */
+function clonesAfterOutput(tape: TapeNode[], saved: number): void {
+  const node = tape.pop()!;
+  const outputs = new Set(node.outputs.map((t) => t.id));
+  const clones = tape.splice(Math.max(0, tape.length - saved));
+  const ofOutput = (clone: TapeNode) => Object.values(clone.inputs).some((t) => outputs.has(t.id));
+  tape.push(...clones.filter((c) => !ofOutput(c)), node, ...clones.filter(ofOutput));
+}
+
+function badCustomGradient(problem: string): TraceError {
+  return new TraceError('customGrad', `customGrad: ${problem}`, callSite().frame);
+}
+
+/** Gradients of a custom function as a list, checked as tfjs checks them. */
+function checkedGradients(result: tf.Tensor | tf.Tensor[], inputs: number): tf.Tensor[] {
+  const list = Array.isArray(result) ? result : [result];
+  if (list.length !== inputs) {
+    throw badCustomGradient(`gradFunc returned ${list.length} gradients for ${inputs} inputs`);
+  }
+  return list;
+}
+
+function tapedCustomGrad(engine: EngineAccess, recorder: Recorder, f: CustomFunction) {
+  return (...inputs: tf.Tensor[]): tf.Tensor => {
+    const taped = engine.isTapeOn();
+    const originals: tf.Tensor[] = [];
+    const saved: tf.Tensor[] = [];
+    const save = (tensors: tf.Tensor[]) => {
+      if (!taped) return;
+      for (const t of tensors) {
+        originals.push(t);
+        saved.push(keptClone(engine, t));
+      }
+    };
+    const result = f(...inputs, save);
+    if (typeof result?.gradFunc !== 'function' || result.value?.dataId === undefined) {
+      throw badCustomGradient('the function must return { value: a tensor, gradFunc: a function }');
+    }
+    if (!taped) return result.value;
+    // The same node of the graph under a new tensor, which the tape knows by the custom rule only.
+    const output = recorder.tensor(recorder.node(result.value));
+    const backward = (dy: tf.Tensor) => {
+      const gradients = checkedGradients(result.gradFunc(dy, saved), inputs.length);
+      return Object.fromEntries(gradients.map((g, i) => [i, () => g]));
+    };
+    engine.addTapeNode('customGrad', Object.fromEntries(inputs.entries()), [output], backward, saved, {});
+    originals.forEach((t, i) => {
+      if (t.id === result.value.id) saved[i] = keptClone(engine, output);
+    });
+    return output;
+  };
+}
+
+/** Runs `f` with the engine's tape mended as above; the engine's own methods are back afterwards. */
+export function withTraceTape<T>(recorder: Recorder, f: () => T): T {
+  const engine = engineAccess();
+  const own = engine as unknown as Record<string, unknown>;
+  const before = ['addTapeNode', 'customGrad'].map(
+    (name) => [name, Object.getOwnPropertyDescriptor(engine, name)] as const,
+  );
+  const { addTapeNode } = engine;
+  try {
+    own.addTapeNode = (...args: Parameters<EngineAccess['addTapeNode']>) => {
+      addTapeNode.apply(engine, args);
+      const { activeTape } = engine.state;
+      if (activeTape) clonesAfterOutput(activeTape, args[4].length);
+    };
+    own.customGrad = (custom: CustomFunction) => tapedCustomGrad(engine, recorder, custom);
+    return f();
+  } finally {
+    for (const [name, descriptor] of before) {
+      if (descriptor) Object.defineProperty(engine, name, descriptor);
+      else delete own[name];
+    }
+  }
+}
