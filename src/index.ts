@@ -62,7 +62,7 @@ export {
   type StepResult,
   type UnrollDefinition,
 } from './transform/define.js';
-export { type CompileOptions, type Device, openDevice } from './transform/device.js';
+export type { CompileOptions, Device } from './transform/device.js';
 export {
   bool,
   type InputsOf,
@@ -75,6 +75,7 @@ export {
   type TensorTree,
   type ValuesOf,
 } from './transform/leaf.js';
+export { openDevice } from './transform/open-device.js';
 export {
   type PerturbedOptions,
   type PerturbedTheta,

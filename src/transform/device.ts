@@ -1,6 +1,5 @@
 /** A device that programs are compiled for. */
 import type { DeviceDriver, DeviceKind } from '../device/driver.js';
-import { type OpenDriverOptions, openDriver } from '../device/open.js';
 import { DisposedError } from '../errors.js';
 import { checkKeys } from '../options.js';
 import { compileUnroll } from './compile.js';
@@ -65,18 +64,4 @@ export class Device {
   [Symbol.dispose](): void {
     void this.dispose();
   }
-}
-
-/**
- * Opens a device. 'auto' takes the native CPU engine where its addon loads, else tfjs; `device.notes` says why not.
- * Rejects with OptionError on an unknown kind or option, DeviceError when the device cannot be opened.
- *
- *     await using device = await openDevice('auto');
- *     const program = device.compile(definition, { data });
- */
-export async function openDevice(
-  kind: 'auto' | 'cpu' | 'tfjs' = 'auto',
-  options: OpenDriverOptions = {},
-): Promise<Device> {
-  return new Device(await openDriver(kind, options));
 }
