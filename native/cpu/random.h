@@ -182,16 +182,36 @@ UNROLLED_INLINE void draw_lanes(T* rows, int lanes, uint32_t count, uint32_t fir
 // Lane i's four words one after another: out[4 i + j] = value[j][i].
 template <class T, class V>
 UNROLLED_INLINE void store_blocks(T* out, const V value[4]) {
-#if defined(UNROLLED_AVX2)
+#if defined(UNROLLED_AVX512)
+  __m512 a = _mm512_unpacklo_ps((__m512)value[0], (__m512)value[1]), b = _mm512_unpackhi_ps((__m512)value[0], (__m512)value[1]);
+  __m512 c = _mm512_unpacklo_ps((__m512)value[2], (__m512)value[3]), d = _mm512_unpackhi_ps((__m512)value[2], (__m512)value[3]);
+  // blocks 0 4 8 12, 1 5 9 13, 2 6 10 14, 3 7 11 15, four words each
+  __m512 r0 = _mm512_shuffle_ps(a, c, 0x44), r1 = _mm512_shuffle_ps(a, c, 0xee);
+  __m512 r2 = _mm512_shuffle_ps(b, d, 0x44), r3 = _mm512_shuffle_ps(b, d, 0xee);
+  // 0 4 1 5, 8 12 9 13, 2 6 3 7, 10 14 11 15
+  __m512 s0 = _mm512_shuffle_f32x4(r0, r1, 0x44), s1 = _mm512_shuffle_f32x4(r0, r1, 0xee);
+  __m512 s2 = _mm512_shuffle_f32x4(r2, r3, 0x44), s3 = _mm512_shuffle_f32x4(r2, r3, 0xee);
+  store(out, (V)_mm512_shuffle_f32x4(s0, s2, 0x88));
+  store(out + 16, (V)_mm512_shuffle_f32x4(s0, s2, 0xdd));
+  store(out + 32, (V)_mm512_shuffle_f32x4(s1, s3, 0x88));
+  store(out + 48, (V)_mm512_shuffle_f32x4(s1, s3, 0xdd));
+#elif defined(UNROLLED_AVX2)
   __m256 a = _mm256_unpacklo_ps((__m256)value[0], (__m256)value[1]), b = _mm256_unpackhi_ps((__m256)value[0], (__m256)value[1]);
   __m256 c = _mm256_unpacklo_ps((__m256)value[2], (__m256)value[3]), d = _mm256_unpackhi_ps((__m256)value[2], (__m256)value[3]);
-  // lanes 0 4, 1 5, 2 6, 3 7
+  // blocks 0 4, 1 5, 2 6, 3 7, four words each
   __m256 r0 = _mm256_shuffle_ps(a, c, 0x44), r1 = _mm256_shuffle_ps(a, c, 0xee);
   __m256 r2 = _mm256_shuffle_ps(b, d, 0x44), r3 = _mm256_shuffle_ps(b, d, 0xee);
   store(out, (V)_mm256_permute2f128_ps(r0, r1, 0x20));
   store(out + 8, (V)_mm256_permute2f128_ps(r2, r3, 0x20));
   store(out + 16, (V)_mm256_permute2f128_ps(r0, r1, 0x31));
   store(out + 24, (V)_mm256_permute2f128_ps(r2, r3, 0x31));
+#elif defined(UNROLLED_SSE2)
+  __m128 r0 = (__m128)value[0], r1 = (__m128)value[1], r2 = (__m128)value[2], r3 = (__m128)value[3];
+  _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+  store(out, (V)r0);
+  store(out + 4, (V)r1);
+  store(out + 8, (V)r2);
+  store(out + 12, (V)r3);
 #else
   alignas(4 * W) T columns[4][W];
   for (int j = 0; j < 4; j++) store(columns[j], value[j]);
