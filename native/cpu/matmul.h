@@ -1,0 +1,47 @@
+// MATMUL: products over rows of lanes, and (both operands uniform) ordinary products of small matrices.
+#pragma once
+#include "arena.h"
+#include "matmul_tiles.h"
+
+namespace unrolled::UNROLLED_LEVEL {
+
+// Tiles of one span of lanes: `blocks` spans from `lane` on, rows and columns cut into pieces of at most `rows` and `columns`.
+struct LanePass {
+  int span, lane, blocks;
+  int rows, columns;
+};
+
+// How a product C = A B is computed. Products are turned so that B varies whenever one operand does (C^T = B^T A^T): `swapped`.
+struct ProductPlan {
+  int mode;
+  bool swapped, uniformA;
+  int32_t rows, columns, depth;  // M, N, K after turning
+  Operand a, b;                  // strides: a = {row, k}, b = {k, column}, then batch
+  int64_t rowWords;
+  int passes;
+  LanePass pass[4];
+  int64_t depthBlock;       // k is cut into blocks of this length
+  bool packB;               // B's panel of a tile is copied together before its rows are run
+  size_t packBytes;
+};
+
+// Decides tiles and blocks. `rows` and `columns` are the most that one call of runProduct is asked for, before turning.
+void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, int32_t k, const Operand& a, const Operand& b,
+                 int64_t cm, int64_t cn);
+
+// C[m0 .. m0 + m)[n0 .. n0 + n) of the product (before turning) into c, whose strides are in words. `pack` is plan.packBytes of
+// scratch. a and b point to element (0, 0).
+void runProduct(const ProductPlan& plan, const float* a, const float* b, int32_t m0, int32_t m, int32_t n0, int32_t n, float* c,
+                int64_t cm, int64_t cn, void* pack);
+
+struct MatmulPlan;
+MatmulPlan* planMatmul(Reader& reader, int lanes, Arena& arena);
+size_t matmulScratch(const MatmulPlan& plan);
+void runMatmul(const MatmulPlan& plan, TileContext& context);
+
+struct MatmulElementwisePlan;
+MatmulElementwisePlan* planMatmulElementwise(Reader& reader, int lanes, Arena& arena);
+size_t matmulElementwiseScratch(const MatmulElementwisePlan& plan);
+void runMatmulElementwise(const MatmulElementwisePlan& plan, TileContext& context);
+
+}  // namespace unrolled::UNROLLED_LEVEL

@@ -1,0 +1,142 @@
+#include "matmul_tiles.h"
+
+namespace unrolled::UNROLLED_LEVEL {
+namespace {
+
+#if defined(UNROLLED_AVX512) || defined(UNROLLED_NEON)
+constexpr int kRegisters = 32;
+#else
+constexpr int kRegisters = 16;
+#endif
+
+template <int kLanes>
+struct VectorOf {
+  typedef float type __attribute__((vector_size(4 * kLanes)));
+  typedef uint32_t words __attribute__((vector_size(4 * kLanes)));
+};
+// Lets the compiler forget what it knew about a pointer, so that it doesn't compute (and spill) the addresses of C ahead of the loop.
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__aarch64__))
+#define UNROLLED_FORGET(pointer) asm("" : "+r"(pointer))
+#else
+#define UNROLLED_FORGET(pointer)
+#endif
+
+template <class V>
+UNROLLED_INLINE V multiplyAdd(V a, V b, V c) {
+  if constexpr (sizeof(V) == sizeof(vf)) return (V)fma((vf)a, (vf)b, (vf)c);
+#if defined(UNROLLED_AVX512)
+  else return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  else return a * b + c;
+#endif
+}
+template <class V>
+UNROLLED_INLINE V loadVector(const float* p) {
+  V v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// Accumulators, a fragment of B and one operand of A have to fit; without FMA the product needs a register, too.
+constexpr bool fits(bool uniformA, int rows, int columns, int vectors) {
+  const int fragment = uniformA ? columns * vectors : columns;
+  return rows * columns * vectors <= kRegisters - 4 && rows * columns * vectors + fragment + (kHasFma ? 1 : 2) <= kRegisters;
+}
+
+template <int kLanes, bool kUniformA, int kRows, int kColumns, int kVectors, bool kAccumulate>
+void tile(const float* __restrict a, const float* __restrict b, float* __restrict c, const TileStrides& strides, int64_t k) {
+  using V = typename VectorOf<kLanes>::type;
+  using Words = typename VectorOf<kLanes>::words;
+  const ptrdiff_t am = strides.am, ak = strides.ak, bk = strides.bk, bn = strides.bn, cm = strides.cm, cn = strides.cn;
+  V sum[kRows][kColumns][kVectors];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; i++)
+#pragma GCC unroll 4
+    for (int j = 0; j < kColumns; j++)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; v++) sum[i][j][v] = kAccumulate ? loadVector<V>(c + i * cm + j * cn + v * kLanes) : V{};
+  for (; k > 0; k--, a += ak, b += bk) {
+    if constexpr (kUniformA) {
+      V right[kColumns][kVectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < kColumns; j++)
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; v++) right[j][v] = loadVector<V>(b + j * bn + v * kLanes);
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; i++) {
+        uint32_t word;
+        std::memcpy(&word, a + i * am, sizeof word);
+        const V left = (V)(Words{} + word);  // as an integer: 0 + x is not always x
+#pragma GCC unroll 4
+        for (int j = 0; j < kColumns; j++)
+#pragma GCC unroll 4
+          for (int v = 0; v < kVectors; v++) sum[i][j][v] = multiplyAdd<V>(left, right[j][v], sum[i][j][v]);
+      }
+    } else {
+      // Lanes have nothing to do with each other: one vector of lanes after the other keeps few operands alive.
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; v++) {
+        V right[kColumns];
+#pragma GCC unroll 4
+        for (int j = 0; j < kColumns; j++) right[j] = loadVector<V>(b + j * bn + v * kLanes);
+#pragma GCC unroll 8
+        for (int i = 0; i < kRows; i++) {
+          const V left = loadVector<V>(a + i * am + v * kLanes);
+#pragma GCC unroll 4
+          for (int j = 0; j < kColumns; j++) sum[i][j][v] = multiplyAdd<V>(left, right[j], sum[i][j][v]);
+        }
+      }
+    }
+  }
+  UNROLLED_FORGET(c);
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; i++)
+#pragma GCC unroll 4
+    for (int j = 0; j < kColumns; j++)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; v++) std::memcpy(c + i * cm + j * cn + v * kLanes, &sum[i][j][v], sizeof(V));
+}
+
+template <int kLanes, bool kUniformA, int kVectors, bool kAccumulate, int kRows, int kColumns>
+constexpr TileKernel instance() {
+  if constexpr (fits(kUniformA, kRows, kColumns, kVectors)) return tile<kLanes, kUniformA, kRows, kColumns, kVectors, kAccumulate>;
+  else return nullptr;
+}
+
+struct Table {
+  TileKernel kernel[kTileRows][kTileColumns];
+};
+
+template <int kLanes, bool kUniformA, int kVectors, bool kAccumulate>
+constexpr Table makeTable() {
+#define UNROLLED_ROW(rows)                                                                                       \
+  { instance<kLanes, kUniformA, kVectors, kAccumulate, rows, 1>(), instance<kLanes, kUniformA, kVectors, kAccumulate, rows, 2>(),          \
+    instance<kLanes, kUniformA, kVectors, kAccumulate, rows, 3>(), instance<kLanes, kUniformA, kVectors, kAccumulate, rows, 4>() }
+  return {{UNROLLED_ROW(1), UNROLLED_ROW(2), UNROLLED_ROW(3), UNROLLED_ROW(4), UNROLLED_ROW(5), UNROLLED_ROW(6), UNROLLED_ROW(7),
+           UNROLLED_ROW(8)}};
+#undef UNROLLED_ROW
+}
+
+#if UNROLLED_WIDTH == 16
+#define UNROLLED_HALF(uniform, accumulate) makeTable<8, uniform, 1, accumulate>()
+#else
+#define UNROLLED_HALF(uniform, accumulate) Table{}
+#endif
+#define UNROLLED_TABLES(uniform, accumulate)                                                                \
+  {                                                                                                         \
+    makeTable<W, uniform, 1, accumulate>(), makeTable<W, uniform, 2, accumulate>(),                         \
+        makeTable<W, uniform, 4, accumulate>(), UNROLLED_HALF(uniform, accumulate)                          \
+  }
+constexpr Table kTables[2][2][kSpans] = {{UNROLLED_TABLES(false, false), UNROLLED_TABLES(false, true)},
+                                         {UNROLLED_TABLES(true, false), UNROLLED_TABLES(true, true)}};
+
+}  // namespace
+
+TileKernel tileKernel(bool uniformA, bool accumulate, int span, int rows, int columns) {
+  return kTables[uniformA][accumulate][span].kernel[rows - 1][columns - 1];
+}
+bool tileExists(bool uniformA, int span, int rows, int columns) {
+  return tileKernel(uniformA, false, span, rows, columns) != nullptr;
+}
+
+}  // namespace unrolled::UNROLLED_LEVEL

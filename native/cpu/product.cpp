@@ -1,0 +1,230 @@
+// Planning and running one product: which tiles, in which order, and what is copied together first.
+#include "matmul.h"
+#include "rows.h"
+
+namespace unrolled::UNROLLED_LEVEL {
+namespace {
+
+// A panel of B of this many rows of k stays in the first-level cache while all rows of A pass over it.
+constexpr int64_t kDepthBlock = 128, kDepthBlockUniform = 256;
+
+int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// `count` things in `pieces` nearly equal pieces: the first ones are one longer.
+struct Cut {
+  int64_t pieces, size, longer;
+  Cut(int64_t count, int64_t most) : pieces(ceilDivide(count, most)), size(count / pieces), longer(count % pieces) {}
+  int64_t length(int64_t i) const { return size + (i < longer); }
+};
+
+// Cycles for one step of k of a tile, in units of one vector operation of which two start per cycle: multiply-adds, loads, and
+// the latency of a multiply-add, which few accumulators can't hide.
+double tileCost(bool uniformA, int rows, int columns, int vectors) {
+  const double work = rows * columns * vectors * 0.5;
+  const double loads = (uniformA ? rows + columns * vectors : (rows + columns) * vectors) * 0.5;
+  double cost = work > loads ? work : loads;
+  if (cost < 4) cost = 4;
+  return cost;
+}
+
+struct Choice {
+  int rows, columns;
+  double cost;
+};
+
+Choice chooseTile(bool uniformA, int span, int64_t m, int64_t n, int64_t k) {
+  Choice best{1, 1, 1e300};
+  const int vectors = span == kHalfVector ? 1 : 1 << span;
+  for (int rows = 1; rows <= kTileRows; rows++)
+    for (int columns = 1; columns <= kTileColumns; columns++) {
+      if (!tileExists(uniformA, span, rows, columns) || rows > m || columns > n) continue;
+      const Cut mc(m, rows), nc(n, columns);
+      double cost = 0;
+      for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++) {
+          const int64_t count = (i ? mc.longer : mc.pieces - mc.longer) * (j ? nc.longer : nc.pieces - nc.longer);
+          const int r = static_cast<int>(mc.size) + i, c = static_cast<int>(nc.size) + j;
+          // Starting a tile and writing it out.
+          if (count) cost += static_cast<double>(count) * (tileCost(uniformA, r, c, vectors) * static_cast<double>(k) + 12 + r * c * vectors);
+        }
+      if (cost < best.cost) best = {rows, columns, cost};
+    }
+  return best;
+}
+
+// The cheapest way to cover the lanes with tiles of spans `span` and narrower ones.
+double coverLanes(ProductPlan& plan, int span, int lanes, int64_t m, int64_t n) {
+  static const int narrower[kSpans] = {kHalfVector, kOneVector, kTwoVectors, kSpans};
+  plan.passes = 0;
+  double cost = 0;
+  int lane = 0;
+  for (int s = span; lane < lanes && s != kSpans; s = narrower[s]) {
+    if (!spanExists(s)) break;
+    const int blocks = (lanes - lane) / spanLanes(s);
+    if (blocks == 0) continue;
+    const Choice choice = chooseTile(plan.uniformA, s, m, n, plan.depth);
+    plan.pass[plan.passes++] = {s, lane, blocks, choice.rows, choice.columns};
+    cost += choice.cost * blocks;
+    lane += blocks * spanLanes(s);
+  }
+  return cost;
+}
+
+void swapStrides(Operand& o) {
+  const int64_t t = o.strides[0];
+  o.strides[0] = o.strides[1];
+  o.strides[1] = t;
+}
+
+float* alignedFloats(void* p) { return static_cast<float*>(__builtin_assume_aligned(p, 64)); }
+
+// Rows of lanes: B varies.
+void runLanes(const ProductPlan& plan, const float* a, const float* b, int64_t m, int64_t n, float* c, int64_t cm, int64_t cn,
+              float* pack) {
+  for (int p = 0; p < plan.passes; p++) {
+    const LanePass& pass = plan.pass[p];
+    const int lanes = spanLanes(pass.span);
+    const Cut rows(m, pass.rows), columns(n, pass.columns);
+    for (int block = 0; block < pass.blocks; block++) {
+      const int64_t lane = pass.lane + int64_t{block} * lanes;
+      const float* blockA = plan.uniformA ? a : a + lane;
+      for (int64_t k0 = 0; k0 == 0 || k0 < plan.depth; k0 += plan.depthBlock) {
+        const int64_t k = plan.depth - k0 < plan.depthBlock ? plan.depth - k0 : plan.depthBlock;
+        TileStrides strides{plan.a.strides[0], plan.a.strides[1], plan.b.strides[0], plan.b.strides[1], cm, cn};
+        int64_t column = 0;
+        for (int64_t j = 0; j < columns.pieces; j++) {
+          const int64_t width = columns.length(j);
+          const float* panel = b + lane + k0 * plan.b.strides[0] + column * plan.b.strides[1];
+          if (plan.packB) {
+            float* to = pack;
+            const float* from = panel;
+            for (int64_t i = 0; i < k; i++, from += plan.b.strides[0])
+              for (int64_t w = 0; w < width; w++, to += lanes) std::memcpy(to, from + w * plan.b.strides[1], sizeof(float) * static_cast<size_t>(lanes));
+            panel = pack;
+            strides.bk = width * lanes;
+            strides.bn = lanes;
+          }
+          int64_t row = 0;
+          for (int64_t i = 0; i < rows.pieces; i++) {
+            const int64_t height = rows.length(i);
+            tileKernel(plan.uniformA, k0 > 0, pass.span, static_cast<int>(height), static_cast<int>(width))(
+                blockA + row * strides.am + k0 * strides.ak, panel, c + lane + row * cm + column * cn, strides, k);
+            row += height;
+          }
+          column += width;
+        }
+      }
+    }
+  }
+}
+
+// Both uniform: columns take the place of lanes. B comes in packed panels of two vectors of columns.
+void runUniform(const ProductPlan& plan, const float* a, const float* b, int64_t m, int64_t n, float* c, int64_t cm, int64_t cn,
+                float* pack) {
+  constexpr int64_t kPanel = 2 * W;
+  float* packedC = pack + plan.depthBlock * kPanel;
+  const int most = plan.pass[0].rows;
+  const Cut rows(m, most);
+  const int64_t bk = plan.b.strides[0], bn = plan.b.strides[1];
+  for (int64_t column = 0; column < n; column += kPanel) {
+    const int64_t width = n - column < kPanel ? n - column : kPanel;
+    const bool direct = width == kPanel && cn == 1;
+    const int span = width <= W ? kOneVector : kTwoVectors;
+    const int64_t panelWidth = spanLanes(span);
+    float* to = direct ? c + column : packedC;
+    const int64_t toRow = direct ? cm : kPanel;
+    for (int64_t k0 = 0; k0 == 0 || k0 < plan.depth; k0 += plan.depthBlock) {
+      const int64_t k = plan.depth - k0 < plan.depthBlock ? plan.depth - k0 : plan.depthBlock;
+      const float* panel = b + k0 * bk + column * bn;
+      int64_t panelRow = bk;
+      if (bn != 1 || width != panelWidth) {
+        if (bn == 1) {
+          for (int64_t i = 0; i < k; i++)
+            for (int64_t w = 0; w < panelWidth; w++) pack[i * panelWidth + w] = w < width ? panel[i * bk + w] : 0.0f;
+        } else {
+          for (int64_t w = 0; w < panelWidth; w++)
+            for (int64_t i = 0; i < k; i++) pack[i * panelWidth + w] = w < width ? panel[i * bk + w * bn] : 0.0f;
+        }
+        panel = pack;
+        panelRow = panelWidth;
+      }
+      const TileStrides strides{plan.a.strides[0], plan.a.strides[1], panelRow, 0, toRow, 0};
+      int64_t row = 0;
+      for (int64_t i = 0; i < rows.pieces; i++) {
+        const int64_t height = rows.length(i);
+        tileKernel(true, k0 > 0, span, static_cast<int>(height), 1)(a + row * strides.am + k0 * strides.ak, panel, to + row * toRow, strides, k);
+        row += height;
+      }
+    }
+    if (direct) continue;
+    for (int64_t row = 0; row < m; row++)
+      for (int64_t w = 0; w < width; w++) c[row * cm + (column + w) * cn] = packedC[row * kPanel + w];
+  }
+}
+
+}  // namespace
+
+void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, int32_t k, const Operand& a, const Operand& b,
+                 int64_t cm, int64_t cn) {
+  plan.mode = mode;
+  plan.rowWords = mode == 0 ? 1 : lanes;
+  // B has to vary if one of them does; where none does, C's columns have to be the dense dim.
+  plan.swapped = mode == 0 ? (cn != 1 && cm == 1) || (n < m && n < W && cm == 1) : a.varying && !b.varying;
+  plan.a = plan.swapped ? b : a;
+  plan.b = plan.swapped ? a : b;
+  if (plan.swapped) {
+    swapStrides(plan.a);
+    swapStrides(plan.b);
+  }
+  plan.rows = plan.swapped ? n : m;
+  plan.columns = plan.swapped ? m : n;
+  plan.depth = k;
+  plan.uniformA = mode == 0 || !plan.a.varying;
+  plan.packBytes = 0;
+  plan.packB = false;
+  plan.passes = 0;
+  if (m == 0 || n == 0) return;
+  if (mode == 0) {
+    plan.depthBlock = k < kDepthBlockUniform ? (k ? k : 1) : kDepthBlockUniform;
+    const Choice choice = chooseTile(true, kTwoVectors, plan.rows, 1, k);
+    plan.pass[0] = {kTwoVectors, 0, 1, choice.rows, 1};
+    plan.passes = 1;
+    plan.packBytes = static_cast<size_t>(plan.depthBlock + plan.rows) * 2 * W * sizeof(float);
+    return;
+  }
+  ProductPlan best = plan;
+  double cheapest = 1e300;
+  for (int span : (const int[]){kFourVectors, kTwoVectors, kOneVector}) {
+    const double cost = coverLanes(plan, span, lanes, plan.rows, plan.columns);
+    if (cost < cheapest) {
+      cheapest = cost;
+      best = plan;
+    }
+  }
+  plan = best;
+  plan.depthBlock = k < kDepthBlock + kDepthBlock / 2 ? (k ? k : 1) : kDepthBlock;
+  // Copying the panel costs about two moves a row of k, and pays when many tiles read it and its lines collide in the cache.
+  plan.packB = plan.rows > 3 * plan.pass[0].rows && plan.depthBlock >= 64 && plan.columns * lanes >= 512;
+  for (int p = 0; p < plan.passes && plan.packB; p++) {
+    const size_t bytes = static_cast<size_t>(plan.depthBlock) * static_cast<size_t>(plan.pass[p].columns * spanLanes(plan.pass[p].span)) * sizeof(float);
+    if (bytes > plan.packBytes) plan.packBytes = bytes;
+  }
+}
+
+void runProduct(const ProductPlan& plan, const float* a, const float* b, int32_t m0, int32_t m, int32_t n0, int32_t n, float* c,
+                int64_t cm, int64_t cn, void* pack) {
+  if (m == 0 || n == 0) return;
+  const int64_t row = plan.swapped ? n0 : m0, column = plan.swapped ? m0 : n0;
+  const int64_t rows = plan.swapped ? n : m, columns = plan.swapped ? m : n;
+  if (plan.swapped) {
+    const int64_t t = cm;
+    cm = cn;
+    cn = t;
+  }
+  a += row * plan.a.strides[0];
+  b += column * plan.b.strides[1];
+  if (plan.mode == 0) runUniform(plan, a, b, rows, columns, c, cm, cn, alignedFloats(pack));
+  else runLanes(plan, a, b, rows, columns, c, cm, cn, alignedFloats(pack));
+}
+
+}  // namespace unrolled::UNROLLED_LEVEL
