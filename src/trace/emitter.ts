@@ -110,8 +110,13 @@ export class Emitter {
     return this.builder.add({ name: 'select' }, [this.cast(condition, 'bool'), x, y]);
   }
 
+  /** A reshape of a reshape is one of the first, or nothing. */
   reshape(x: number, shape: Shape): number {
-    return sameShape(this.shape(x), shape) ? x : this.builder.add({ name: 'reshape' }, [x], { shape });
+    const { op, inputs } = this.builder.node(x);
+    const source = op.name === 'reshape' ? inputs[0] : x;
+    return sameShape(this.shape(source), shape)
+      ? source
+      : this.builder.add({ name: 'reshape' }, [source], { shape });
   }
 
   broadcastTo(x: number, shape: Shape): number {

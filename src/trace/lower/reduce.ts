@@ -74,26 +74,47 @@ function cumprod(e: Emitter, x: number, { axis, exclusive, reverse }: KernelAttr
   return result;
 }
 
-function matMul(e: Emitter, a: number, b: number, transposeA: boolean, transposeB: boolean): number {
-  const [x, y] = e.widen([a, b]) as [number, number];
-  const op = { name: 'matMul', transposeA: transposeA === true, transposeB: transposeB === true } as const;
-  const product = e.add(op, [e.cast(x, 'float32'), e.cast(y, 'float32')]);
-  return e.cast(product, e.dtype(x));
+/** Leading axes of size 1 removed, down to `rank` axes. */
+function dropLeadingOnes(e: Emitter, x: number, rank: number): number {
+  const shape = e.shape(x);
+  return e.reshape(x, shape.slice(Math.max(0, shape.length - rank)));
 }
 
-const fusedMatMul: Lowering = (e, { a, b, bias, preluActivationWeights }, attributes) => {
-  let result = matMul(e, a, b, attributes.transposeA, attributes.transposeB);
-  if (bias !== undefined) result = arithmetic(e, 'add', result, bias);
-  const { activation = 'linear', leakyreluAlpha } = attributes;
-  const output = activate(e, result, activation, preluActivationWeights, leakyreluAlpha ?? 0.2);
-  if (output === undefined) {
+/**
+ * The product, handed to `finish` (bias, activation) before it takes its final shape. Batches of one matrix are multiplied as
+ * plain matrices: tfjs's fused matMul makes every product a batch, and devices fuse what follows a plain one.
+ */
+function matMul(
+  e: Emitter,
+  a: number,
+  b: number,
+  { transposeA, transposeB }: KernelAttributes,
+  finish: (product: number, rank: number) => number = (product) => product,
+): number {
+  const [x, y] = e.widen([a, b]);
+  const op = { name: 'matMul', transposeA: transposeA === true, transposeB: transposeB === true } as const;
+  const batches = [x, y].map((v) => e.shape(v).slice(0, -2));
+  const rank = Math.max(e.rank(x), e.rank(y));
+  const plain = batches.flat().every((d) => d === 1);
+  const [p, q] = [x, y].map((v) => e.cast(plain ? dropLeadingOnes(e, v, 2) : v, 'float32'));
+  const result = finish(e.cast(e.add(op, [p, q]), e.dtype(x)), plain ? 2 : rank);
+  const shape = e.shape(result);
+  return plain ? e.reshape(result, [...new Array<number>(rank - 2).fill(1), ...shape]) : result;
+}
+
+const fusedMatMul: Lowering = (e, { a, b, bias, preluActivationWeights }, attributes) =>
+  matMul(e, a, b, attributes, (product, rank) => {
+    const fit = (x: number) => dropLeadingOnes(e, x, rank);
+    const shifted = bias === undefined ? product : arithmetic(e, 'add', product, fit(bias));
+    const { activation = 'linear', leakyreluAlpha } = attributes;
+    const alpha = preluActivationWeights === undefined ? undefined : fit(preluActivationWeights);
+    const output = activate(e, shifted, activation, alpha, leakyreluAlpha ?? 0.2);
+    if (output !== undefined) return output;
     throw new UnsupportedOpError(
       'fused.matMul',
       `fused.matMul: the activation '${activation}' is not traceable; use linear, relu, relu6, elu, sigmoid, leakyrelu or prelu, or apply it after tf.matMul`,
     );
-  }
-  return output;
-};
+  });
 
 const batchNorm: Lowering = (e, { x, mean, variance, offset, scale }, { varianceEpsilon }) => {
   const epsilon = e.scalar(varianceEpsilon ?? 0.001, 'float32');
@@ -132,7 +153,7 @@ export const REDUCTIONS: LoweringTable = {
       [e.numeric(x)],
     ),
   Cumprod: (e, { x }, attributes) => cumprod(e, x, attributes),
-  BatchMatMul: (e, { a, b }, { transposeA, transposeB }) => matMul(e, a, b, transposeA, transposeB),
+  BatchMatMul: (e, { a, b }, attributes) => matMul(e, a, b, attributes),
   _FusedMatMul: fusedMatMul,
   FusedBatchNorm: batchNorm,
 };
