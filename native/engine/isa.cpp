@@ -12,19 +12,6 @@ namespace unrolled {
 
 namespace {
 
-#if defined(UNROLLED_HAS_AVX2)
-bool hasAvx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-         __builtin_cpu_supports("bmi2");
-}
-#endif
-#if defined(UNROLLED_HAS_AVX512)
-bool hasAvx512() {
-  return hasAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
-#endif
-
 std::string names(bool supportedOnly) {
   std::string list;
   for (const Level& level : levels()) {
@@ -37,16 +24,30 @@ std::string names(bool supportedOnly) {
 
 }  // namespace
 
+bool processorHas(const char* level) {
+  if (std::strcmp(level, "base") == 0) return true;
+#if defined(__x86_64__) && defined(__GNUC__)
+  const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+                  __builtin_cpu_supports("bmi2");
+  if (std::strcmp(level, "avx2") == 0) return v3;
+  if (std::strcmp(level, "avx512") == 0) {
+    return v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  }
+#endif
+  return false;
+}
+
 const std::vector<Level>& levels() {
   static const std::vector<Level>& built = *new std::vector<Level>{
 #if defined(UNROLLED_HAS_BASE)
-      {&base::kTable, true},
+      {&base::kTable, processorHas("base")},
 #endif
 #if defined(UNROLLED_HAS_AVX2)
-      {&avx2::kTable, hasAvx2()},
+      {&avx2::kTable, processorHas("avx2")},
 #endif
 #if defined(UNROLLED_HAS_AVX512)
-      {&avx512::kTable, hasAvx512()},
+      {&avx512::kTable, processorHas("avx512")},
 #endif
   };
   return built;

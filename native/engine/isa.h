@@ -14,6 +14,9 @@ struct Level {
 // Built levels, lowest first.
 const std::vector<Level>& levels();
 
+// Whether this processor runs code compiled for the level of that name.
+bool processorHas(const char* level);
+
 // The table named `requested`; when that is null or empty, the one named by UNROLLED_ISA, else the highest supported level.
 // Throws Error: ERR_OPTION for a level that was not built or that this processor lacks, ERR_DEVICE when there is none at all.
 const CpuTable& selectTable(const char* requested);

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <thread>
 
-#include "check.h"
+#include "test/check.h"
 #include "memory.h"
 
 using namespace unrolled;

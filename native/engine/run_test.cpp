@@ -7,9 +7,9 @@
 #include <mutex>
 #include <thread>
 
-#include "check.h"
+#include "test/check.h"
 #include "noise.h"
-#include "test_program.h"
+#include "test/test_program.h"
 
 using namespace unrolled;
 using namespace unrolled::test;

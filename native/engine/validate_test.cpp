@@ -4,8 +4,8 @@
 #include <random>
 #include <string>
 
-#include "check.h"
-#include "test_program.h"
+#include "test/check.h"
+#include "test/test_program.h"
 
 using namespace unrolled;
 using namespace unrolled::test;
