@@ -156,26 +156,36 @@ struct DrawKey {
   uint32_t step, stream_draw, k0, k1;
 };
 
+// Rows [first, count) of a draw for `active` lanes, in memory from `row` on.
+template <class T, class Transform>
+static void draw_lanes_slowly(T* row, size_t stride, uint32_t first, uint32_t count, int active, vu subject, DrawKey key,
+                              Transform transform) {
+  for (uint32_t element = first; element < count; element += 4) {
+    auto values = transform_block(
+        philox(splat(element >> 2), subject, splat(key.step), splat(key.stream_draw), key.k0, key.k1), transform);
+    for (uint32_t j = 0; j < 4 && element + j < count; j++) store_first(row + (element + j) * stride, values.value[j], active);
+  }
+}
+
 // A draw of `count` elements of a tile: rows [count][lanes], lane l of particle first_particle + l. With pairs != 0 the subject is the
 // pair, particle % pairs (particles < 2 * pairs). `transform` takes a vu and gives a vf, vi or vu. Any number of lanes.
 template <class T, class Transform>
 UNROLLED_INLINE void draw_lanes(T* rows, int lanes, uint32_t count, uint32_t first_particle, uint32_t pairs, DrawKey key,
                                 Transform transform) {
+  const size_t stride = static_cast<size_t>(lanes);
   for (int lane = 0; lane < lanes; lane += W) {
     vu subject = as_uint(iota(lane)) + first_particle;
     if (pairs != 0) subject = select((vi)(subject >= splat(pairs)), subject - pairs, subject);
     const int active = lanes - lane < W ? lanes - lane : W;
-    for (uint32_t element = 0; element < count; element += 4) {
+    // Whole blocks of whole vectors here; odd ends in a function of their own, whose masks would cost this loop its registers.
+    const uint32_t whole = active == W ? count & ~3u : 0;
+    for (uint32_t element = 0; element < whole; element += 4) {
       words4 block = philox(splat(element >> 2), subject, splat(key.step), splat(key.stream_draw), key.k0, key.k1);
       auto values = transform_block(block, transform);
-      T* row = rows + static_cast<size_t>(element) * static_cast<size_t>(lanes) + lane;
-      if (count - element >= 4 && active == W) {
-        for (int j = 0; j < 4; j++) store(row + static_cast<size_t>(j) * static_cast<size_t>(lanes), values.value[j]);
-      } else {
-        for (uint32_t j = 0; j < 4 && element + j < count; j++)
-          store_first(row + static_cast<size_t>(j) * static_cast<size_t>(lanes), values.value[j], active);
-      }
+      T* row = rows + element * stride + static_cast<size_t>(lane);
+      for (int j = 0; j < 4; j++) store(row + static_cast<size_t>(j) * stride, values.value[j]);
     }
+    if (whole < count) draw_lanes_slowly(rows + lane, stride, whole, count, active, subject, key, transform);
   }
 }
 
@@ -236,24 +246,23 @@ UNROLLED_INLINE void draw_row(T* out, uint32_t first, uint32_t count, uint32_t s
   }
 }
 
-// A draw of `rows` rows of `dim` elements, [rows][dim], row r of subject first_subject + r; the step is key.step, or steps[r]
-// where steps is not null. Lanes are (row, block) pairs in row-major order, so that short rows fill vectors as well as long ones do.
-template <class T, class Transform>
-UNROLLED_INLINE void draw_rows(T* out, uint32_t rows, uint32_t dim, uint32_t first_subject, DrawKey key, const uint32_t* steps,
-                               Transform transform) {
-  if (rows == 0 || dim == 0) return;
+template <bool kOwnSteps, class T, class Transform>
+static void draw_blocks_of_rows(T* out, uint32_t rows, uint32_t dim, uint32_t first_subject, DrawKey key, const uint32_t* steps,
+                                Transform transform) {
+  // Lanes are (row, block) pairs in row-major order, so that short rows fill vectors as well as long ones do.
   const uint32_t blocks = dim / 4 + (dim % 4 != 0);
   const uint32_t row_advance = W / blocks, block_advance = W % blocks;
-  vu row, block;
+  vu row{}, block{};
   for (uint32_t i = 0; i < W; i++) {
     row[i] = i / blocks;
     block[i] = i % blocks;
   }
   const uint64_t items = uint64_t{rows} * blocks;
-  vu step = splat(key.step);
   for (uint64_t item = 0; item < items; item += W) {
-    if (steps)
+    vu step = splat(key.step);
+    if constexpr (kOwnSteps) {
       for (int i = 0; i < W; i++) step[i] = row[i] < rows ? steps[row[i]] : 0;
+    }
     words4 words = philox(block, row + first_subject, step, splat(key.stream_draw), key.k0, key.k1);
     auto values = transform_block(words, transform);
     if (dim % 4 == 0 && item + W <= items) {
@@ -262,8 +271,11 @@ UNROLLED_INLINE void draw_rows(T* out, uint32_t rows, uint32_t dim, uint32_t fir
       T flat[4 * W];
       store_blocks(flat, values.value);
       for (int i = 0; i < W && item + static_cast<uint64_t>(i) < items; i++) {
-        const uint32_t first = block[i] * 4, n = dim - first < 4 ? dim - first : 4;
-        std::memcpy(out + static_cast<size_t>(row[i]) * dim + first, flat + 4 * i, sizeof(T) * n);
+        const uint32_t first = block[i] * 4;
+        T* to = out + static_cast<size_t>(row[i]) * dim + first;
+        if (dim - first >= 4) std::memcpy(to, flat + 4 * i, 4 * sizeof(T));
+        else
+          for (uint32_t j = 0; j < dim - first; j++) to[j] = flat[4 * i + static_cast<int>(j)];
       }
     }
     row += row_advance;
@@ -271,6 +283,24 @@ UNROLLED_INLINE void draw_rows(T* out, uint32_t rows, uint32_t dim, uint32_t fir
     vi carry = as_int(block) >= splat(static_cast<int32_t>(blocks));  // blocks <= 2^30, so signed comparison will do
     block -= as_uint(carry) & blocks;
     row -= as_uint(carry);
+  }
+}
+
+// A draw of `rows` rows of `dim` elements, [rows][dim], row r of subject first_subject + r; the step is key.step, or steps[r]
+// where steps is not null.
+template <class T, class Transform>
+UNROLLED_INLINE void draw_rows(T* out, uint32_t rows, uint32_t dim, uint32_t first_subject, DrawKey key, const uint32_t* steps,
+                               Transform transform) {
+  if (rows == 0 || dim == 0) return;
+  if (dim >= 64 * W) {  // long rows: a vector of blocks of one row, little lost at its end
+    for (uint32_t row = 0; row < rows; row++) {
+      if (steps) key.step = steps[row];
+      draw_row(out + static_cast<size_t>(row) * dim, 0, dim, first_subject + row, key, transform);
+    }
+  } else if (steps) {
+    draw_blocks_of_rows<true>(out, rows, dim, first_subject, key, steps, transform);
+  } else {
+    draw_blocks_of_rows<false>(out, rows, dim, first_subject, key, steps, transform);
   }
 }
 
