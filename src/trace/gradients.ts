@@ -1,13 +1,13 @@
 /**
- * Gradients that tfjs lacks, in force while a trace runs.
+ * Gradients that tfjs lacks, or has in a form that does not work, in force while a trace runs.
  *
- * tfjs 4.22 has no gradient for Equal, Less, Greater, LogicalAnd ... A first derivative of max, clip, leakyRelu or maximum goes
- * through them, so a second derivative stops with "gradient function not found", though it is zero along that path. Elu's
- * first derivative is a kernel without a gradient of its own. The gradient of cumsum transposes its result for an axis that is not
- * the last, which fails, or is wrong for square shapes. Those of maximum, minimum and squaredDifference are not summed
- * over broadcast axes, which fails.
+ * tfjs 4.22 has no gradient for Equal, Less, Greater, LogicalAnd ... The derivative of where(x > 0, ...), and a second derivative of
+ * max, clip, leakyRelu or maximum, go through them and stop with "gradient function not found", though nothing flows
+ * along that path. Elu's first derivative is a kernel without a gradient of its own. What is replaced, and why, stands in
+ * replaced-gradients.ts.
  */
 import * as tf from '@tensorflow/tfjs';
+import { REPLACED } from './replaced-gradients.js';
 
 type Gradient = tf.GradConfig;
 
@@ -50,45 +50,6 @@ const ADDED: readonly Gradient[] = [
     },
   },
 ];
-
-type GradientInputs = Record<string, () => tf.Tensor>;
-
-/** Sums a gradient over the axes that its input was stretched along. */
-function sumTo(gradient: tf.Tensor, shape: readonly number[]): tf.Tensor {
-  const offset = gradient.rank - shape.length;
-  const axes = gradient.shape
-    .map((_, i) => i)
-    .filter((i) => i < offset || shape[i - offset] !== gradient.shape[i]);
-  const summed = axes.length > 0 ? tf.sum(gradient, axes) : gradient;
-  return tf.reshape(summed, shape.slice());
-}
-
-/** tfjs's own rule, with the sums over broadcast axes that it leaves out. */
-const summedOverBroadcast = (original: Gradient): Gradient => ({
-  ...original,
-  gradFunc: (dy, saved, attributes) => {
-    const inputs = original.gradFunc(dy, saved, attributes) as GradientInputs;
-    const [a, b] = saved as tf.Tensor[];
-    return { a: () => sumTo(inputs.a(), a.shape), b: () => sumTo(inputs.b(), b.shape) };
-  },
-});
-
-const REPLACED: Readonly<Record<string, (original: Gradient) => Gradient>> = {
-  Cumsum: (original) => ({
-    ...original,
-    gradFunc: (dy, _, attributes) => {
-      const { axis, exclusive, reverse } = attributes as unknown as {
-        axis: number;
-        exclusive: boolean;
-        reverse: boolean;
-      };
-      return { x: () => tf.cumsum(dy as tf.Tensor, axis, exclusive, !reverse) };
-    },
-  }),
-  Maximum: summedOverBroadcast,
-  Minimum: summedOverBroadcast,
-  SquaredDifference: summedOverBroadcast,
-};
 
 /** Gradients of REPLACED that are in force: a trace inside a trace leaves them alone. */
 const inForce = new WeakSet<Gradient>();

@@ -35,6 +35,13 @@ export interface TapeNode {
   readonly outputs: readonly tf.Tensor[];
 }
 
+/** A call of a function made by tf.customGrad. */
+export interface CustomCall {
+  readonly inputs: Record<string, tf.Tensor>;
+  forwardFunc(backend: tf.KernelBackend, save: (tensors: tf.Tensor[]) => void): tf.Tensor;
+  readonly backwardsFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => Record<string, () => tf.Tensor>;
+}
+
 /** The parts of tfjs's engine that a trace works with: fields that its types keep private or leave out. */
 export interface EngineState {
   scopeStack: { name: string }[];
@@ -61,6 +68,7 @@ export interface EngineAccess {
     saved: tf.Tensor[],
     attributes: object,
   ): void;
+  runKernelFunc(call: object): unknown;
   isTapeOn(): boolean;
   clone(x: tf.Tensor): tf.Tensor;
   keep(x: tf.Tensor): tf.Tensor;

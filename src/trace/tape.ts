@@ -12,14 +12,13 @@
  * ordinary rules, and the output itself by the custom one. First derivatives are what they were.
  */
 import type * as tf from '@tensorflow/tfjs';
-import { TraceError } from '../errors.js';
-import { callSite } from './frames.js';
-import { type EngineAccess, engineAccess, type Recorder, type TapeNode } from './recorder.js';
-
-type CustomFunction = (...args: unknown[]) => {
-  value: tf.Tensor;
-  gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor | tf.Tensor[];
-};
+import {
+  type CustomCall,
+  type EngineAccess,
+  engineAccess,
+  type Recorder,
+  type TapeNode,
+} from './recorder.js';
 
 /** A kept clone, on the tape once: tfjs's clone() writes itself there, and expects to be called from inside a kernel. */
 function keptClone(engine: EngineAccess, x: tf.Tensor): tf.Tensor {
@@ -40,65 +39,45 @@ function clonesAfterOutput(tape: TapeNode[], saved: number): void {
   tape.push(...clones.filter((c) => !ofOutput(c)), node, ...clones.filter(ofOutput));
 }
 
-function badCustomGradient(problem: string): TraceError {
-  return new TraceError('customGrad', `customGrad: ${problem}`, callSite().frame);
-}
-
-/** Gradients of a custom function as a list, checked as tfjs checks them. */
-function checkedGradients(result: tf.Tensor | tf.Tensor[], inputs: number): tf.Tensor[] {
-  const list = Array.isArray(result) ? result : [result];
-  if (list.length !== inputs) {
-    throw badCustomGradient(`gradFunc returned ${list.length} gradients for ${inputs} inputs`);
-  }
-  return list;
-}
-
-function tapedCustomGrad(engine: EngineAccess, recorder: Recorder, f: CustomFunction) {
-  return (...inputs: tf.Tensor[]): tf.Tensor => {
-    const taped = engine.isTapeOn();
-    const originals: tf.Tensor[] = [];
-    const saved: tf.Tensor[] = [];
-    const save = (tensors: tf.Tensor[]) => {
-      if (!taped) return;
-      for (const t of tensors) {
-        originals.push(t);
-        saved.push(keptClone(engine, t));
-      }
-    };
-    const result = f(...inputs, save);
-    if (typeof result?.gradFunc !== 'function' || result.value?.dataId === undefined) {
-      throw badCustomGradient('the function must return { value: a tensor, gradFunc: a function }');
-    }
-    if (!taped) return result.value;
-    // The same node of the graph under a new tensor, which the tape knows by the custom rule only.
-    const output = recorder.tensor(recorder.node(result.value));
-    const backward = (dy: tf.Tensor) => {
-      const gradients = checkedGradients(result.gradFunc(dy, saved), inputs.length);
-      return Object.fromEntries(gradients.map((g, i) => [i, () => g]));
-    };
-    engine.addTapeNode('customGrad', Object.fromEntries(inputs.entries()), [output], backward, saved, {});
-    originals.forEach((t, i) => {
-      if (t.id === result.value.id) saved[i] = keptClone(engine, output);
-    });
-    return output;
+/** The forward pass of a custom gradient, taped, and its result as the output of one node with the custom rule. */
+function runCustom(engine: EngineAccess, recorder: Recorder, call: CustomCall): tf.Tensor {
+  const taped = engine.isTapeOn();
+  const originals: tf.Tensor[] = [];
+  const saved: tf.Tensor[] = [];
+  const save = (tensors: tf.Tensor[]) => {
+    if (!taped) return;
+    originals.push(...tensors);
+    saved.push(...tensors.map((t) => keptClone(engine, t)));
   };
+  const value = call.forwardFunc(recorder, save);
+  if (!taped) return value;
+  // The same node of the graph under a new tensor, which the tape knows by the custom rule only.
+  const output = recorder.tensor(recorder.node(value));
+  engine.addTapeNode('customGrad', call.inputs, [output], call.backwardsFunc, saved, {});
+  originals.forEach((t, i) => {
+    if (t.id === value.id) saved[i] = keptClone(engine, output);
+  });
+  return output;
 }
 
 /** Runs `f` with the engine's tape mended as above; the engine's own methods are back afterwards. */
 export function withTraceTape<T>(recorder: Recorder, f: () => T): T {
   const engine = engineAccess();
   const own = engine as unknown as Record<string, unknown>;
-  const before = ['addTapeNode', 'customGrad'].map(
+  const before = ['addTapeNode', 'runKernelFunc'].map(
     (name) => [name, Object.getOwnPropertyDescriptor(engine, name)] as const,
   );
-  const { addTapeNode } = engine;
+  const { addTapeNode, runKernelFunc } = engine;
   try {
     own.addTapeNode = (...args: Parameters<EngineAccess['addTapeNode']>) => {
       addTapeNode.apply(engine, args);
       const { activeTape } = engine.state;
       if (activeTape) clonesAfterOutput(activeTape, args[4].length);
     };
-    own.customGrad = (custom: CustomFunction) => tapedCustomGrad(engine, recorder, custom);
+    own.runKernelFunc = (call: object) =>
+      'forwardFunc' in call
+        ? runCustom(engine, recorder, call as CustomCall)
+        : runKernelFunc.call(engine, call);
     return f();
   } finally {
     for (const [name, descriptor] of before) {

@@ -170,6 +170,24 @@ describe('second derivatives against central differences of the first', () => {
       X.map((x) => 25 * x * x),
     );
   });
+  test('what a custom gradient saves on the way counts as depending on x, wherever the function was made', () => {
+    // value sum x^3 with the gradient 3 s dy, s = x^2 saved: the second derivative is 6 x.
+    const f = (...args: unknown[]) => {
+      const [x, save] = args as [tf.Tensor, (t: tf.Tensor[]) => void];
+      const squared = tf.square(x);
+      save([squared]);
+      const value = tf.mul(squared, x);
+      return { value, gradFunc: (dy: tf.Tensor, [s]: tf.Tensor[]) => tf.mul(dy, tf.mul(s, 3)) };
+    };
+    const before = tf.customGrad(f);
+    for (const custom of [before, (x: tf.Tensor) => tf.customGrad(f)(x)]) {
+      expectClose(
+        evaluate(grad(grad(custom)), X),
+        X.map((x) => 6 * x),
+      );
+    }
+    expect(() => evaluate(grad(tf.customGrad((x) => ({ value: x }) as never)), X)).toThrow(/gradFunc/);
+  });
 });
 
 test('gradient of cumsum along the first axis of a square matrix', () => {
@@ -201,6 +219,54 @@ test('gradients towards a broadcast operand are summed', () => {
     ),
     [2 * (0 - 1 + 2), 2 * (-2 + 3 - 1)],
   );
+});
+
+describe('gradients that must not grow with the tensors', () => {
+  test('tile and broadcastTo, any rank', () => {
+    const size = (fn: Unary, shape: number[]) =>
+      trace(([x]) => grad(fn)(x), { inputs: [{ role: 'value', path: 'x', shape, dtype: 'float32' }] }).graph
+        .nodes.length;
+    const weights = tf.range(0, 24).reshape([4, 6]);
+    expectClose(
+      evaluate(
+        grad((x) => tf.mul(tf.tile(x, [2, 3]), weights)),
+        [1, 1, 1, 1],
+        [2, 2],
+      ),
+      // rows 0 and 2, columns 0, 2, 4 of the weights, and so on
+      [0, 1, 6, 7].map((first) => [0, 2, 4, 12, 14, 16].reduce((sum, k) => sum + first + k, 0)),
+    );
+    expectClose(
+      evaluate(
+        grad((x) => tf.mul(tf.broadcastTo(x, [4, 6]), weights)),
+        [1, 1, 1, 1],
+        [4, 1],
+      ),
+      [0, 1, 2, 3].map((row) => 6 * 6 * row + 15),
+    );
+    expect(size((x) => tf.broadcastTo(x, [1000, 3]), [1, 3])).toBeLessThan(12);
+    expect(size((x) => tf.tile(x, [50, 1, 2, 1, 7]), [2, 1, 3, 1, 2])).toBeLessThan(30);
+    expect(size((x) => tf.tile(x, [0, 2]), [2, 3])).toBeLessThan(24);
+  });
+  test('gather with batch dims', () => {
+    const indices = tf.tensor3d([0, 2, 2, 1, 1, 1, 0, 0], [2, 2, 2], 'int32');
+    const weights = tf.tensor3d([1, 2, 3, 4, 5, 6, 7, 8], [2, 2, 2]);
+    expectClose(
+      evaluate(
+        grad((x) => tf.mul(tf.gather(x, indices, 2, 2), weights)),
+        new Array(12).fill(1),
+        [2, 2, 3],
+      ),
+      [1, 0, 2, 0, 4, 3, 0, 11, 0, 15, 0, 0],
+    );
+    const { graph } = trace(([x, i]) => grad((v) => tf.square(tf.gather(v, i as tf.Tensor1D, 1, 1)))(x), {
+      inputs: [
+        { role: 'value', path: 'x', shape: [500, 3, 2], dtype: 'float32' },
+        { role: 'value', path: 'i', shape: [500, 4], dtype: 'int32' },
+      ],
+    });
+    expect(graph.nodes.length).toBeLessThan(40);
+  });
 });
 
 test('a gradient through two SGD steps of a quadratic', () => {
@@ -255,7 +321,7 @@ test('a Hessian-vector product of an MLP loss matches finite differences of its 
 });
 
 test('the gradients of tfjs itself are registered as before', () => {
-  const names = ['Equal', 'Greater', 'LogicalAnd', 'EluGrad', 'Cumsum', 'Maximum'];
+  const names = ['Equal', 'Greater', 'LogicalAnd', 'EluGrad', 'Cumsum', 'Maximum', 'Tile'];
   const before = names.map((name) => tf.getGradient(name));
   evaluate(grad(tf.elu), X);
   expect(() => trace(() => tf.scalar(Math.random()), { inputs: [] })).toThrow();

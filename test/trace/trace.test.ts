@@ -338,6 +338,7 @@ describe('a trace leaves no trace', () => {
     expect(tf.Variable.prototype.assign).toBe(assign);
     expect(Object.getOwnPropertyNames(tf.engine())).not.toContain('makeVariable');
     expect(Object.getOwnPropertyNames(tf.engine())).not.toContain('addTapeNode');
+    expect(Object.getOwnPropertyNames(tf.engine())).not.toContain('runKernelFunc');
     expect(Object.keys(tf.engine().registeredVariables)).toEqual(variables);
     expect((tf.engine() as unknown as { state: { scopeStack: unknown[] } }).state.scopeStack.length).toBe(
       depth,
