@@ -29,7 +29,8 @@ function normals(seed: number, update: number, pairs: number): Float32Array {
 
 /** The estimate of every window. */
 export function bruteForce(options: BruteForceOptions): number[] {
-  const { pairs, horizon, truncation, blockWindows, windows, theta, sigma, seed, offsets, telescoping } = options;
+  const { pairs, horizon, truncation, blockWindows, windows, theta, sigma, seed, offsets, telescoping } =
+    options;
   const estimates = new Array<number>(windows).fill(0);
   const draws = Array.from({ length: windows }, (_, w) => normals(seed, w, pairs));
   for (let p = 0; p < pairs; p++) {

@@ -28,7 +28,13 @@ describe('estimates equal their definition, window by window', () => {
     telescoping = false,
   ) {
     using program = device.compile(linearRecurrence({ horizon }));
-    const common = { particles: 2 * PAIRS, sigma: sigma(0), truncation, staggering, sigmaSchedule: (u: number) => sigma(u) / sigma(0) };
+    const common = {
+      particles: 2 * PAIRS,
+      sigma: sigma(0),
+      truncation,
+      staggering,
+      sigmaSchedule: (u: number) => sigma(u) / sigma(0),
+    };
     const block = blockWindows * truncation;
     const estimator =
       blockWindows === 1
@@ -71,7 +77,8 @@ describe('estimates equal their definition, window by window', () => {
       const where = `horizon ${horizon}, truncation ${truncation}, ${staggering}`;
       it(`PES, ${where}`, () => check(horizon, truncation, 1, staggering, constant));
       it(`NRES, ${where}`, () => check(horizon, truncation, Number.POSITIVE_INFINITY, staggering, constant));
-      it(`GPES with blocks of two windows, ${where}`, () => check(horizon, truncation, 2, staggering, constant));
+      it(`GPES with blocks of two windows, ${where}`, () =>
+        check(horizon, truncation, 2, staggering, constant));
       it(`PES with telescoping, ${where}`, () => check(horizon, truncation, 1, staggering, constant, true));
       it(`PES with falling sigma, ${where}`, () => check(horizon, truncation, 1, staggering, falling));
       it(`NRES with falling sigma, ${where}`, () =>

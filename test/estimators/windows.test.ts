@@ -24,7 +24,8 @@ describe('truncation windows', () => {
     const counts = [0, 3, 6, 9].map((t) => offsets.filter((offset) => offset === t).length);
     expect(counts.reduce((a, b) => a + b)).toBe(4000);
     // 4.5 standard deviations of a binomial(4000, 1/4)
-    for (const count of counts) expect(Math.abs(count - 1000)).toBeLessThan(4.5 * Math.sqrt(4000 * 0.25 * 0.75));
+    for (const count of counts)
+      expect(Math.abs(count - 1000)).toBeLessThan(4.5 * Math.sqrt(4000 * 0.25 * 0.75));
   });
 
   it('refuses to stagger episodes that never end', () => {
