@@ -99,6 +99,7 @@ const FLOAT_BINARY: Readonly<Record<string, Binary>> = {
   add: (a, b) => a + b,
   atan2: Math.atan2,
   div: (a, b) => a / b,
+  // Floor of the exact quotient: 1 / 0.1f is 9.99..., hence 9, although it is 10 in float32.
   floorDiv: (a, b) => Math.floor(a / b),
   maximum: Math.max,
   minimum: Math.min,

@@ -22,6 +22,8 @@ import { broadcastShapes } from '../../src/graph/infer.js';
 export interface RandomProgram {
   readonly graph: Graph;
   readonly inputs: Record<string, TypedArray>;
+  /** Other values for the same inputs; particle 0 has `inputs`. */
+  inputsOf(particle: number): Record<string, TypedArray>;
 }
 
 /** Reads whole numbers below a bound off the tape, zeros beyond its end. */
@@ -58,9 +60,9 @@ const SHAPES: readonly Shape[] = [
 ];
 
 /** Values from one word of the tape, so that the rest of it is left for the ops. */
-function randomValues(tape: Tape, shape: Shape, dtype: DType): TypedArray {
+function randomValues(word: number, shape: Shape, dtype: DType): TypedArray {
   const size = sizeOf(shape);
-  let seed = tape.below(5040);
+  let seed = word;
   const below = (n: number) => {
     seed = (Math.imul(seed, 1664525) + 1013904223) | 0;
     return (seed >>> 16) % n;
@@ -287,23 +289,30 @@ function growStructure(builder: GraphBuilder, tape: Tape, { any, choose, of, nod
 export function programFromTape(words: readonly number[]): RandomProgram {
   const tape = new Tape(words);
   const builder = new GraphBuilder();
-  const inputs: Record<string, TypedArray> = {};
+  const leaves: { path: string; word: number; shape: Shape; dtype: DType }[] = [];
   const dtypes: readonly DType[] = ['float32', 'float32', 'int32', 'bool', 'float32'];
   dtypes.forEach((dtype, i) => {
     const shape = tape.pick(SHAPES);
     builder.input('value', `x${i}`, shape, dtype);
-    inputs[`x${i}`] = randomValues(tape, shape, dtype);
+    leaves.push({ path: `x${i}`, word: tape.below(5040), shape, dtype });
     const constantShape = tape.pick(SHAPES);
-    builder.constant(randomValues(tape, constantShape, dtype), constantShape, dtype);
+    builder.constant(randomValues(tape.below(5040), constantShape, dtype), constantShape, dtype);
   });
   builder.add({ name: 'iota', start: tape.below(3) - 1, step: tape.pick([1, -1, 2]) }, [], { shape: [3] });
-  const leaves = builder.size;
-  while (!tape.done && builder.size < leaves + 30) grow(builder, tape);
+  const start = builder.size;
+  while (!tape.done && builder.size < start + 30) grow(builder, tape);
   const outputs = Array.from({ length: Math.min(3, builder.size) }, (_, i) => ({
     path: `y${i}`,
     node: builder.size - 1 - i,
   }));
-  return { graph: builder.build(outputs), inputs };
+  const inputsOf = (particle: number) =>
+    Object.fromEntries(
+      leaves.map(({ path, word, shape, dtype }) => [
+        path,
+        randomValues(word + 7919 * particle, shape, dtype),
+      ]),
+    );
+  return { graph: builder.build(outputs), inputs: inputsOf(0), inputsOf };
 }
 
 /** Random programs, shrinking to fewer and simpler choices. */

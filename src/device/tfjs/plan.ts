@@ -1,0 +1,85 @@
+/** What the tfjs device makes of a program: two schedules (theta shared or per particle), a backend, and how many particles go together. */
+import { type GraphNode, type InputRole, sizeOf } from '../../graph/graph.js';
+import { printNode } from '../../graph/print.js';
+import type { ProgramPlan, UnrollSpec } from '../driver.js';
+import { type Schedule, scheduleGraph } from './executor.js';
+import type { Schedules } from './run.js';
+
+/** Tensors of a chunk stay below this, an op's temporaries included. */
+const CHUNK_BYTES = 256 * 2 ** 20;
+/** On one thread of JavaScript or wasm more elements an op gain nothing, and a single op would hold up the event loop. */
+const OP_ELEMENTS = 2 ** 17;
+
+export interface TfjsPlan {
+  /** For a theta that all particles share, and for one per particle. */
+  readonly shared: Schedules;
+  readonly perParticle: Schedules;
+  readonly chunk: number;
+  readonly stateBytesPerParticle: number;
+  readonly bytesPerParticle: number;
+}
+
+export function planUnroll(spec: UnrollSpec, backend: string): TfjsPlan {
+  const schedules = (uniform: readonly InputRole[]): Schedules => ({
+    init: scheduleGraph(spec.init, uniform),
+    step: scheduleGraph(spec.step, uniform),
+  });
+  const perParticle = schedules(['data']);
+  const { init, step } = perParticle;
+  const stateElements = spec.state.reduce((sum, leaf) => sum + sizeOf(leaf.shape), 0);
+  // Twice the state (old and new), and again as much as all that for what ops need inside.
+  const bytesPerParticle = 8 * (2 * stateElements + Math.max(init.peakElements, step.peakElements) + 1);
+  const byMemory = Math.floor(CHUNK_BYTES / bytesPerParticle);
+  const byLength = Math.floor(OP_ELEMENTS / Math.max(1, init.widest, step.widest));
+  const chunk = Math.max(1, backend === 'tensorflow' ? byMemory : Math.min(byMemory, byLength));
+  return {
+    shared: schedules(['data', 'theta']),
+    perParticle,
+    chunk,
+    stateBytesPerParticle: spec.state.reduce(
+      (sum, leaf) => sum + sizeOf(leaf.shape) * (leaf.dtype === 'bool' ? 1 : 4),
+      0,
+    ),
+    bytesPerParticle,
+  };
+}
+
+/** 2 M N K of a product, 0 of anything else. */
+function flopsOf(node: GraphNode, nodes: readonly GraphNode[]): number {
+  if (node.op.name !== 'matMul') return 0;
+  const k = nodes[node.inputs[0]].shape.at(node.op.transposeA ? -2 : -1) as number;
+  return 2 * sizeOf(node.shape) * k;
+}
+
+function listing(title: string, { graph, uniform }: Schedule, ids: readonly number[]): string[] {
+  if (ids.length === 0) return [];
+  return [title, ...ids.map((id) => `  ${printNode(graph.nodes[id])}${uniform[id] ? '  (uniform)' : ''}`)];
+}
+
+/** `head`: lines on the backend and what was passed over. */
+export function describePlan(plan: TfjsPlan, head: readonly string[]): ProgramPlan {
+  const { init, step } = plan.perParticle;
+  const text = [
+    ...head,
+    `up to ${plan.chunk} particles together`,
+    ...listing('once a call:', step, step.order.call),
+    ...listing('once a chunk:', step, step.order.tile),
+    ...listing('every step:', step, step.order.step),
+    ...listing('init, where an episode begins:', init, [
+      ...init.order.call,
+      ...init.order.tile,
+      ...init.order.step,
+    ]),
+  ].join('\n');
+  return {
+    device: 'tfjs',
+    text,
+    lanes: plan.chunk,
+    arenaBytes: plan.bytesPerParticle * plan.chunk,
+    stateBytesPerParticle: plan.stateBytesPerParticle,
+    flopsPerStep: step.order.step.reduce(
+      (sum, id) => sum + flopsOf(step.graph.nodes[id], step.graph.nodes),
+      0,
+    ),
+  };
+}
