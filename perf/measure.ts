@@ -48,7 +48,8 @@ export async function compare(
   rounds = ROUNDS,
 ): Promise<Line[]> {
   const [value, ...peerValues] = await interleaved([side, ...peers], rounds);
-  if (peers.length === 0) return [{ suite, case: name, unit, value, peer: null, peerValue: null, ratio: null }];
+  if (peers.length === 0)
+    return [{ suite, case: name, unit, value, peer: null, peerValue: null, ratio: null }];
   return peers.map((peer, i) => ({
     suite,
     case: name,

@@ -13,7 +13,12 @@ export function toyRegression() {
     tf
       .sqrt(x.square().add(5))
       .sub(Math.sqrt(5))
-      .add(tf.sin(y).square().mul(tf.exp(x.square().mul(-5))))
+      .add(
+        tf
+          .sin(y)
+          .square()
+          .mul(tf.exp(x.square().mul(-5))),
+      )
       .add(y.sub(100).abs().mul(0.25)) as tf.Scalar;
   return defineUnroll({
     horizon: T,
@@ -21,10 +26,7 @@ export function toyRegression() {
     init: () => ({ x: tf.scalar(1), y: tf.scalar(1) }),
     step: ({ theta, state, t }) => {
       const part = t.toFloat().div(T);
-      const rate = tf
-        .exp(theta.logFirst)
-        .mul(tf.sub(1, part))
-        .add(tf.exp(theta.logLast).mul(part));
+      const rate = tf.exp(theta.logFirst).mul(tf.sub(1, part)).add(tf.exp(theta.logLast).mul(part));
       const [gx, gy] = tf.grads(loss)([state.x, state.y]);
       const x = state.x.sub(rate.mul(gx));
       const y = state.y.sub(rate.mul(gy));

@@ -44,6 +44,7 @@ const VARIABLES = ['UNROLLED_THREADS', 'UNROLLED_ISA', 'UNROLLED_ADDON', 'UNROLL
 
 /** Opens every device once and closes it again. Never rejects because of a device: what failed is part of the report. */
 export async function inspect(): Promise<InspectReport> {
+  tf.enableProdMode(); // otherwise tfjs advertises its other backends on stderr
   const devices: InspectedDevice[] = [];
   for (const kind of ['cpu', 'tfjs'] as const) devices.push(await inspectDevice(kind));
   return {

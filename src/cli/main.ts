@@ -3,8 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { OptionError } from '../errors.js';
+import { loadProblem } from './demo/problem.js';
 import { describeFailure, EXIT } from './failure.js';
-import { integer } from './options.js';
+import { checkReportPath, integer } from './options.js';
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -43,6 +44,9 @@ function program(): Command {
     .option('--json', 'print one JSON object on stdout, everything else on stderr', false)
     .option('--report <file>', 'where to write the report', 'report.html')
     .action(async (options) => {
+      // The table is read before anything heavy is loaded: mistakes in it are answered at once.
+      checkReportPath(options.report);
+      const problem = loadProblem(options);
       const { runDemo } = await import('./demo/demo.js');
       const cancel = new AbortController();
       const interrupt = () => {
@@ -52,7 +56,7 @@ function program(): Command {
       process.on('SIGINT', interrupt);
       process.on('SIGTERM', interrupt);
       try {
-        await runDemo({ ...options, signal: cancel.signal });
+        await runDemo({ ...options, problem, signal: cancel.signal });
       } finally {
         process.off('SIGINT', interrupt);
         process.off('SIGTERM', interrupt);

@@ -3,7 +3,7 @@ import type { Device } from '../../index.js';
 import type { Problem } from './problem.js';
 import type { Evaluation, Settings } from './result.js';
 import { estimateMean } from './statistics.js';
-import { HORIZON, toTheta, trainingData, trainingUnroll } from './training.js';
+import { comparisonUnroll, HORIZON, toTheta, trainingData } from './training.js';
 
 export interface CompareOptions {
   /** Training runs per setting. */
@@ -28,8 +28,8 @@ export async function compareSettings(
   settings: readonly Settings[],
   { runs, seed, signal }: CompareOptions,
 ): Promise<ComparedRuns[]> {
-  using program = device.compile(trainingUnroll(problem, 'comparison'), {
-    data: trainingData(problem, 'comparison'),
+  using program = device.compile(comparisonUnroll(problem), {
+    data: trainingData(problem, problem.validation),
   });
   const results: ComparedRuns[] = [];
   for (const each of settings) {

@@ -1,10 +1,10 @@
-/** `unrolled demo`: read a table, tune the training of a classifier on it, compare with the defaults, write the report. */
-import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { OptionError } from '../../errors.js';
+/** `unrolled demo`: tune the training of a classifier on a table, compare with the defaults, write the report. */
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
 import { foldIn, openDevice } from '../../index.js';
 import { compareSettings } from './compare.js';
-import { loadProblem, type Problem } from './problem.js';
+import type { Problem } from './problem.js';
 import { startProgress } from './progress.js';
 import { reportHtml } from './report.js';
 import { type DemoResult, number, type Settings, verdict } from './result.js';
@@ -13,8 +13,7 @@ import { BATCH, DEFAULTS, HIDDEN, HORIZON } from './training.js';
 import { TRUNCATION, tune } from './tune.js';
 
 export interface DemoOptions {
-  readonly csv?: string;
-  readonly label?: string;
+  readonly problem: Problem;
   readonly device: 'auto' | 'cpu' | 'tfjs';
   readonly particles?: number;
   /** Updates of the hyperparameters. */
@@ -33,14 +32,14 @@ const EFFORT = {
 
 /**
  * Runs the demo. Text goes to stdout, or to stderr when `json` keeps stdout for the result; progress goes to stderr.
- * Throws DataError or OptionError for what the user can mend, AbortedError when the signal fires.
+ * Rejects with DeviceError when the device does not open, AbortedError when the signal fires.
  */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const began = performance.now();
+  tf.enableProdMode(); // otherwise tfjs advertises its other backends on stderr
   const { seed, signal } = options;
-  checkWritable(options.report);
   const say = (text: string) => (options.json ? process.stderr : process.stdout).write(`${text}\n`);
-  const problem = loadProblem(options);
+  const { problem } = options;
   const { summary } = problem;
   say(
     `${summary.source}: ${summary.rows} rows (${summary.dropped} with missing values dropped), ${summary.features.length} features, ` +
@@ -128,18 +127,6 @@ function scaledParticles(particles: number, { features, classes }: Problem): num
   const penguins = BATCH * HIDDEN * (9 + 3);
   const scaled = particles * Math.min(1, penguins / cost);
   return Math.max(64, 2 * Math.round(scaled / 2));
-}
-
-/** Finds out before the work, not after it, that the report cannot be written. Throws OptionError. */
-function checkWritable(path: string): void {
-  const folder = dirname(resolve(path));
-  try {
-    accessSync(folder, constants.W_OK);
-  } catch {
-    throw new OptionError(`--report ${path}: the folder ${folder} does not exist or cannot be written to`);
-  }
-  const existing = statSync(path, { throwIfNoEntry: false });
-  if (existing?.isDirectory()) throw new OptionError(`--report ${path}: it is a directory`);
 }
 
 function settingsText({ learningRate, momentum, weightDecay, decayExponent }: Settings): string {

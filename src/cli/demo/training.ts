@@ -1,6 +1,6 @@
 /** The unrolled computation of the demo: minibatch SGD with momentum and weight decay on a small classifier. */
 import * as tf from '@tensorflow/tfjs';
-import { defineUnroll, shape } from '../../index.js';
+import { defineUnroll, type Rng, shape } from '../../index.js';
 import type { Part, Problem } from './problem.js';
 import type { Settings } from './result.js';
 
@@ -13,12 +13,12 @@ export const BATCH = 32;
 export const DEFAULTS: Settings = { learningRate: 0.01, momentum: 0.9, weightDecay: 1e-4, decayExponent: 0 };
 
 /** Unconstrained forms of the settings: every real number is allowed, and a step of 0.1 is a small one. */
-export interface Theta {
+export type Theta = {
   readonly logLearningRate: number;
   readonly logitMomentum: number;
   readonly logWeightDecay: number;
   readonly decayExponent: number;
-}
+};
 
 export function toTheta(settings: Settings): Theta {
   return {
@@ -38,67 +38,69 @@ export function toSettings(theta: Theta): Settings {
   };
 }
 
+const THETA = {
+  logLearningRate: shape(),
+  logitMomentum: shape(),
+  logWeightDecay: shape(),
+  decayExponent: shape(),
+} as const;
+type ThetaTensors = { readonly [K in keyof typeof THETA]: tf.Tensor };
+
+type Network = {
+  readonly weights: readonly tf.Tensor[];
+  readonly velocity: readonly tf.Tensor[];
+};
+
+function dataShapes({ train, features, classes }: Problem, held: Part) {
+  return {
+    x: shape(train.rows, features),
+    y: shape(train.rows, classes),
+    heldX: shape(held.rows, features),
+    heldY: shape(held.rows, classes),
+  };
+}
+
 /**
- * A training run as an unroll.
- *
- * `purpose` 'tuning': loss = cross-entropy of a minibatch of tuning rows after each step; all particles share the minibatches, so that
- * losses differ because of theta. 'comparison': loss = cross-entropy of all validation rows, metric `accuracy`; every particle draws its
- * own minibatches and weights, so that the runs are independent.
+ * What is tuned: loss = cross-entropy of a minibatch of tuning rows after each training step. All particles share the minibatches, so that
+ * losses differ because of theta; each antithetic pair begins with its own weights.
  */
-export function trainingUnroll(problem: Problem, purpose: 'tuning' | 'comparison') {
-  const { features, classes, train } = problem;
-  const held = purpose === 'tuning' ? problem.tuning : problem.validation;
-  const share = purpose === 'tuning' ? 'all' : 'particle';
+export function tuningUnroll(problem: Problem) {
+  const { train, tuning } = problem;
   return defineUnroll({
     horizon: HORIZON,
-    theta: {
-      logLearningRate: shape(),
-      logitMomentum: shape(),
-      logWeightDecay: shape(),
-      decayExponent: shape(),
-    },
-    data: {
-      x: shape(train.rows, features),
-      y: shape(train.rows, classes),
-      heldX: shape(held.rows, features),
-      heldY: shape(held.rows, classes),
-    },
-    init: ({ rng }) => {
-      const weights = [
-        rng.normal([features, HIDDEN]).mul(Math.sqrt(2 / features)),
-        tf.zeros([HIDDEN]),
-        rng.normal([HIDDEN, classes]).mul(Math.sqrt(1 / HIDDEN)),
-        tf.zeros([classes]),
-      ];
-      return { weights, velocity: weights.map((w) => tf.zerosLike(w)) };
-    },
+    theta: THETA,
+    data: dataShapes(problem, tuning),
+    init: ({ rng }) => initialNetwork(problem, rng, 'pair'),
     step: ({ theta, state, t, rng, data }) => {
-      const rows = rng.integers([BATCH], 0, train.rows, { share });
+      const rows = rng.integers([BATCH], 0, train.rows);
       const x = tf.gather(data.x, rows);
       const y = tf.gather(data.y, rows);
-      const { grads } = tf.valueAndGrads((...weights: tf.Tensor[]) => crossEntropy(logits(weights, x), y))(
-        state.weights as tf.Tensor[],
-      );
+      const next = trainingStep(theta, state, t, x, y);
+      const heldRows = rng.integers([BATCH], 0, tuning.rows);
+      const heldX = tf.gather(data.heldX, heldRows);
+      const heldY = tf.gather(data.heldY, heldRows);
+      return { state: next, loss: crossEntropy(logits(next.weights, heldX), heldY) };
+    },
+  });
+}
 
-      const progress = t
-        .toFloat()
-        .mul(10 / HORIZON)
-        .add(1);
-      const rate = tf.exp(theta.logLearningRate.sub(theta.decayExponent.mul(tf.log(progress))));
-      const momentum = tf.sigmoid(theta.logitMomentum);
-      const decay = tf.exp(theta.logWeightDecay);
-      const velocity = grads.map((g, i) =>
-        momentum.mul(state.velocity[i]).add(g).add(decay.mul(state.weights[i])),
-      );
-      const weights = velocity.map((v, i) => state.weights[i].sub(rate.mul(v)));
-
-      const next = { weights, velocity };
-      if (purpose === 'tuning') {
-        const rows = rng.integers([BATCH], 0, held.rows, { share });
-        const loss = crossEntropy(logits(weights, tf.gather(data.heldX, rows)), tf.gather(data.heldY, rows));
-        return { state: next, loss, metrics: {} as { accuracy?: never } };
-      }
-      const outputs = logits(weights, data.heldX);
+/**
+ * What settings are compared with: loss = cross-entropy of all validation rows after each training step, metric `accuracy`. Every particle
+ * draws its own weights and minibatches, so that runs are independent.
+ */
+export function comparisonUnroll(problem: Problem) {
+  const { train, validation } = problem;
+  return defineUnroll({
+    horizon: HORIZON,
+    theta: THETA,
+    data: dataShapes(problem, validation),
+    init: ({ rng }) => initialNetwork(problem, rng, 'particle'),
+    step: ({ theta, state, t, rng, data }) => {
+      const rows = rng.integers([BATCH], 0, train.rows, { share: 'particle' });
+      const x = tf.gather(data.x, rows);
+      const y = tf.gather(data.y, rows);
+      const next = trainingStep(theta, state, t, x, y);
+      const outputs = logits(next.weights, data.heldX);
       const right = tf.equal(tf.argMax(outputs, -1), tf.argMax(data.heldY, -1));
       const accuracy = tf.mean(tf.cast(right, 'float32'));
       return { state: next, loss: crossEntropy(outputs, data.heldY), metrics: { accuracy } };
@@ -106,10 +108,42 @@ export function trainingUnroll(problem: Problem, purpose: 'tuning' | 'comparison
   });
 }
 
-/** The data of `trainingUnroll`, as `compile` takes it. */
-export function trainingData(problem: Problem, purpose: 'tuning' | 'comparison') {
-  const held: Part = purpose === 'tuning' ? problem.tuning : problem.validation;
-  return { x: problem.train.x, y: problem.train.y, heldX: held.x, heldY: held.y };
+/** The data of these unrolls, as `compile` takes it. */
+export function trainingData({ train }: Problem, held: Part) {
+  return { x: train.x, y: train.y, heldX: held.x, heldY: held.y };
+}
+
+function initialNetwork({ features, classes }: Problem, rng: Rng, share: 'pair' | 'particle'): Network {
+  const weights = [
+    rng.normal([features, HIDDEN], { share }).mul(Math.sqrt(2 / features)),
+    tf.zeros([HIDDEN]),
+    rng.normal([HIDDEN, classes], { share }).mul(Math.sqrt(1 / HIDDEN)),
+    tf.zeros([classes]),
+  ];
+  return { weights, velocity: weights.map((w) => tf.zerosLike(w)) };
+}
+
+/** v <- momentum v + gradient + weightDecay w; w <- w - rate_t v, with rate_t = learningRate (1 + 10 t / T)^-decayExponent. */
+function trainingStep(
+  theta: ThetaTensors,
+  network: Network,
+  t: tf.Tensor,
+  x: tf.Tensor,
+  y: tf.Tensor,
+): Network {
+  const loss = (...weights: tf.Tensor[]) => crossEntropy(logits(weights, x), y);
+  const gradients = tf.grads(loss)([...network.weights]);
+  const progress = t
+    .toFloat()
+    .mul(10 / HORIZON)
+    .add(1);
+  const rate = tf.exp(theta.logLearningRate.sub(theta.decayExponent.mul(tf.log(progress))));
+  const momentum = tf.sigmoid(theta.logitMomentum);
+  const decay = tf.exp(theta.logWeightDecay);
+  const velocity = network.weights.map((w, i) =>
+    momentum.mul(network.velocity[i]).add(gradients[i]).add(decay.mul(w)),
+  );
+  return { velocity, weights: network.weights.map((w, i) => w.sub(rate.mul(velocity[i]))) };
 }
 
 /** A ReLU network with one hidden layer: [rows, features] -> [rows, classes]. */
