@@ -3,6 +3,7 @@
  * back-propagation, which it equals in expectation where the loss is quadratic; the baseline that PES is compared with.
  * Vicol, Metz, Sohl-Dickstein 2021 (arXiv 2112.13835), section 2.
  */
+import type { RunResult } from '../device/driver.js';
 import { OptionError } from '../errors.js';
 import { checkChoice, checkInteger } from '../options.js';
 import type { UnrollProgram } from '../transform/program.js';
@@ -31,6 +32,12 @@ export interface TruncatedEsOptions<Theta> extends TruncatedOptions<Theta> {
 
 /** As `EstimatorState`; with carry 'mean', `inner` holds the mean states and `t` is [chunks]. */
 export type TruncatedEsState<S = unknown> = EstimatorState<S>;
+
+/** [2, particles] losses before and after a reset -> [particles] losses of the window. */
+function windowSums(lossSums: Float64Array): Float64Array {
+  const particles = lossSums.length / 2;
+  return lossSums.slice(0, particles).map((sum, i) => sum + lossSums[particles + i]);
+}
 
 /** Groups that carry a state: chunks, or pairs. */
 function carriers<Theta>(
@@ -97,7 +104,8 @@ export function truncatedEs<Theta, S, M>(
       const thetas = { kind: 'perturbed', mean, sigma: scaled, ...perturbation } as const;
       const spread = await state.inner.gather(ancestors);
       let inner = state.inner;
-      let result: Awaited<ReturnType<typeof perturbedRun>>;
+      let result: RunResult;
+      let kept: Uint8Array;
       try {
         result = await perturbedRun(
           program,
@@ -110,6 +118,8 @@ export function truncatedEs<Theta, S, M>(
             perStep: checked.recordLosses,
           },
         );
+        // Before anything is carried on, so that a step that rejects leaves the state as it was.
+        kept = finitePairs([windowSums(result.lossSums)], pairs, checked.nonFinite);
         if (carry === 'positive') {
           inner = await spread.gather(ancestors.subarray(0, pairs));
           state.inner.dispose();
@@ -131,11 +141,7 @@ export function truncatedEs<Theta, S, M>(
         spread.dispose();
       }
       const windows = Array.from(state.t, (t) => windowAt(t, truncation, horizon));
-      const totals = Float64Array.from(
-        { length: particles },
-        (_, i) => result.lossSums[i] + result.lossSums[particles + i],
-      );
-      const kept = finitePairs([totals], pairs, checked.nonFinite);
+      const totals = windowSums(result.lossSums);
       const divisor = checked.normalisation === 'mean' ? truncation : 1;
       const weights = halfDifferences(totals, kept, divisor, checked.difference);
       const matrix = await noise.fill({ rows: pairs, dim, ...perturbation });
