@@ -11,28 +11,44 @@ struct LanePass {
   int rows, columns;
 };
 
+// Where B is copied together, so that what a tile reads of it is consecutive: rows of B that lie a power of two apart would share
+// a few lines of the first-level cache. The first tile that reads a panel writes the copy as it goes.
+enum class Packing : uint8_t {
+  kNone,
+  kPanel,  // the columns of one tile, for the tiles below
+  kWhole,  // all of B, for all row blocks of one product
+};
+
 // How a product C = A B is computed. Products are turned so that B varies whenever one operand does (C^T = B^T A^T): `swapped`.
 struct ProductPlan {
   int mode;
   bool swapped, uniformA;
   int32_t rows, columns, depth;  // M, N, K after turning
-  Operand a, b;                  // strides: a = {row, k}, b = {k, column}, then batch
+  Operand a, b;                  // strides: a = {row, k}, b = {k, column}
   int64_t rowWords;
   int passes;
   LanePass pass[4];
-  int64_t depthBlock;       // k is cut into blocks of this length
-  bool packB;               // B's panel of a tile is copied together before its rows are run
+  int64_t depthBlock;  // k is cut into blocks of this length
+  Packing packing;
+  bool rowsOutside;    // tiles run along the columns first
   size_t packBytes;
 };
 
-// Decides tiles and blocks. `rows` and `columns` are the most that one call of runProduct is asked for, before turning.
+// Memory that will be read soon after a part of the product is computed: element (m, n) of it (before turning) is fetched with
+// the tile that makes element (m, n). Strides in words. Null: nothing.
+struct Ahead {
+  const float* base;
+  int64_t rowStride, columnStride;
+};
+
+// Decides tiles and blocks. `rowBlocks`: the product will be asked for in several blocks of rows (before turning).
 void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, int32_t k, const Operand& a, const Operand& b,
-                 int64_t cm, int64_t cn);
+                 int64_t cm, int64_t cn, bool blocks);
 
 // C[m0 .. m0 + m)[n0 .. n0 + n) of the product (before turning) into c, whose strides are in words. `pack` is plan.packBytes of
-// scratch. a and b point to element (0, 0).
+// scratch, which keeps its content from one block of a product to the next. a and b (already turned) point to element (0, 0).
 void runProduct(const ProductPlan& plan, const float* a, const float* b, int32_t m0, int32_t m, int32_t n0, int32_t n, float* c,
-                int64_t cm, int64_t cn, void* pack);
+                int64_t cm, int64_t cn, void* pack, Ahead ahead);
 
 struct MatmulPlan;
 MatmulPlan* planMatmul(Reader& reader, int lanes, Arena& arena);

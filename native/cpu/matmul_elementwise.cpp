@@ -38,7 +38,7 @@ void chooseBlocks(MatmulElementwisePlan& plan) {
     plan.blockColumns = plan.n;
     return;
   }
-  if (plan.product.packB || depths > 1) {
+  if (depths > 1) {
     // A panel of B is worth its reading when all rows pass over it.
     const int64_t fixed = plan.product.swapped ? plan.n : plan.m;
     const int64_t width = kBlockWords / (fixed * row);
@@ -69,7 +69,7 @@ MatmulElementwisePlan* planMatmulElementwise(Reader& reader, int lanes, Arena& a
   plan->b = readOperand(reader, 2, lanes);
   plan->splat = plan->mode == 1 && !plan->a.varying && !plan->b.varying;
   plan->rowWords = plan->mode == 0 ? 1 : lanes;
-  planProduct(plan->product, plan->splat ? 0 : plan->mode, lanes, plan->m, plan->n, k, plan->a, plan->b, plan->n, 1);
+  planProduct(plan->product, plan->splat ? 0 : plan->mode, lanes, plan->m, plan->n, k, plan->a, plan->b, plan->n, 1, true);
   chooseBlocks(*plan);
   plan->group = planElementwise(reader, plan->mode, lanes, arena, true, plan->blockColumns);
   if (!plan->group) return nullptr;
@@ -94,11 +94,11 @@ void runMatmulElementwise(const MatmulElementwisePlan& plan, TileContext& contex
       const int32_t columns = plan.n - column < plan.blockColumns ? plan.n - column : plan.blockColumns;
       if (plan.splat) {
         float* uniform = reinterpret_cast<float*>(scratch + plan.uniformOffset);
-        runProduct(plan.product, a, b, row, rows, column, columns, uniform, columns, 1, scratch + plan.packOffset);
+        runProduct(plan.product, a, b, row, rows, column, columns, uniform, columns, 1, scratch + plan.packOffset, Ahead{});
         copyRows(reinterpret_cast<uint32_t*>(block), plan.rowWords, reinterpret_cast<uint32_t*>(uniform), 1, true,
                  int64_t{rows} * columns, plan.rowWords);
       } else {
-        runProduct(plan.product, a, b, row, rows, column, columns, block, columns * plan.rowWords, plan.rowWords, scratch + plan.packOffset);
+        runProduct(plan.product, a, b, row, rows, column, columns, block, columns * plan.rowWords, plan.rowWords, scratch + plan.packOffset, Ahead{});
       }
       runElementwiseBlock(*plan.group, context, scratch + plan.groupOffset, reinterpret_cast<const uint32_t*>(block), row, rows, column, columns);
     }

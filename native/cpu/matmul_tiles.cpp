@@ -43,8 +43,9 @@ constexpr bool fits(bool uniformA, int rows, int columns, int vectors) {
   return rows * columns * vectors <= kRegisters - 4 && rows * columns * vectors + fragment + (kHasFma ? 1 : 2) <= kRegisters;
 }
 
-template <int kLanes, bool kUniformA, int kRows, int kColumns, int kVectors, bool kAccumulate>
-void tile(const float* __restrict a, const float* __restrict b, float* __restrict c, const TileStrides& strides, int64_t k) {
+template <int kLanes, bool kUniformA, int kRows, int kColumns, int kVectors, bool kAccumulate, bool kPacking>
+void tile(const float* __restrict a, const float* __restrict b, float* __restrict c, const TileStrides& strides, int64_t k,
+          [[maybe_unused]] float* __restrict pack) {
   using V = typename VectorOf<kLanes>::type;
   using Words = typename VectorOf<kLanes>::words;
   const ptrdiff_t am = strides.am, ak = strides.ak, bk = strides.bk, bn = strides.bn, cm = strides.cm, cn = strides.cn;
@@ -61,7 +62,10 @@ void tile(const float* __restrict a, const float* __restrict b, float* __restric
 #pragma GCC unroll 4
       for (int j = 0; j < kColumns; j++)
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; v++) right[j][v] = loadVector<V>(b + j * bn + v * kLanes);
+        for (int v = 0; v < kVectors; v++) {
+          right[j][v] = loadVector<V>(b + j * bn + v * kLanes);
+          if constexpr (kPacking) std::memcpy(pack + (j * kVectors + v) * kLanes, &right[j][v], sizeof(V));
+        }
 #pragma GCC unroll 8
       for (int i = 0; i < kRows; i++) {
         uint32_t word;
@@ -78,7 +82,10 @@ void tile(const float* __restrict a, const float* __restrict b, float* __restric
       for (int v = 0; v < kVectors; v++) {
         V right[kColumns];
 #pragma GCC unroll 4
-        for (int j = 0; j < kColumns; j++) right[j] = loadVector<V>(b + j * bn + v * kLanes);
+        for (int j = 0; j < kColumns; j++) {
+          right[j] = loadVector<V>(b + j * bn + v * kLanes);
+          if constexpr (kPacking) std::memcpy(pack + (j * kVectors + v) * kLanes, &right[j], sizeof(V));
+        }
 #pragma GCC unroll 8
         for (int i = 0; i < kRows; i++) {
           const V left = loadVector<V>(a + i * am + v * kLanes);
@@ -87,6 +94,7 @@ void tile(const float* __restrict a, const float* __restrict b, float* __restric
         }
       }
     }
+    if constexpr (kPacking) pack += kColumns * kVectors * kLanes;
   }
   UNROLLED_FORGET(c);
 #pragma GCC unroll 8
@@ -97,9 +105,9 @@ void tile(const float* __restrict a, const float* __restrict b, float* __restric
       for (int v = 0; v < kVectors; v++) std::memcpy(c + i * cm + j * cn + v * kLanes, &sum[i][j][v], sizeof(V));
 }
 
-template <int kLanes, bool kUniformA, int kVectors, bool kAccumulate, int kRows, int kColumns>
+template <int kLanes, bool kUniformA, int kVectors, bool kAccumulate, bool kPacking, int kRows, int kColumns>
 constexpr TileKernel instance() {
-  if constexpr (fits(kUniformA, kRows, kColumns, kVectors)) return tile<kLanes, kUniformA, kRows, kColumns, kVectors, kAccumulate>;
+  if constexpr (fits(kUniformA, kRows, kColumns, kVectors)) return tile<kLanes, kUniformA, kRows, kColumns, kVectors, kAccumulate, kPacking>;
   else return nullptr;
 }
 
@@ -107,36 +115,37 @@ struct Table {
   TileKernel kernel[kTileRows][kTileColumns];
 };
 
-template <int kLanes, bool kUniformA, int kVectors, bool kAccumulate>
+template <int kLanes, bool kUniformA, int kVectors, bool kAccumulate, bool kPacking>
 constexpr Table makeTable() {
 #define UNROLLED_ROW(rows)                                                                                       \
-  { instance<kLanes, kUniformA, kVectors, kAccumulate, rows, 1>(), instance<kLanes, kUniformA, kVectors, kAccumulate, rows, 2>(),          \
-    instance<kLanes, kUniformA, kVectors, kAccumulate, rows, 3>(), instance<kLanes, kUniformA, kVectors, kAccumulate, rows, 4>() }
+  { instance<kLanes, kUniformA, kVectors, kAccumulate, kPacking, rows, 1>(), instance<kLanes, kUniformA, kVectors, kAccumulate, kPacking, rows, 2>(),          \
+    instance<kLanes, kUniformA, kVectors, kAccumulate, kPacking, rows, 3>(), instance<kLanes, kUniformA, kVectors, kAccumulate, kPacking, rows, 4>() }
   return {{UNROLLED_ROW(1), UNROLLED_ROW(2), UNROLLED_ROW(3), UNROLLED_ROW(4), UNROLLED_ROW(5), UNROLLED_ROW(6), UNROLLED_ROW(7),
            UNROLLED_ROW(8)}};
 #undef UNROLLED_ROW
 }
 
 #if UNROLLED_WIDTH == 16
-#define UNROLLED_HALF(uniform, accumulate) makeTable<8, uniform, 1, accumulate>()
+#define UNROLLED_HALF(...) makeTable<8, __VA_ARGS__>()
 #else
-#define UNROLLED_HALF(uniform, accumulate) Table{}
+#define UNROLLED_HALF(...) Table{}
 #endif
-#define UNROLLED_TABLES(uniform, accumulate)                                                                \
-  {                                                                                                         \
-    makeTable<W, uniform, 1, accumulate>(), makeTable<W, uniform, 2, accumulate>(),                         \
-        makeTable<W, uniform, 4, accumulate>(), UNROLLED_HALF(uniform, accumulate)                          \
+#define UNROLLED_SPANS(uniform, accumulate, packing)                                                                            \
+  {                                                                                                                             \
+    makeTable<W, uniform, 1, accumulate, packing>(), makeTable<W, uniform, 2, accumulate, packing>(),                           \
+        makeTable<W, uniform, 4, accumulate, packing>(), UNROLLED_HALF(uniform, 1, accumulate, packing)                         \
   }
-constexpr Table kTables[2][2][kSpans] = {{UNROLLED_TABLES(false, false), UNROLLED_TABLES(false, true)},
-                                         {UNROLLED_TABLES(true, false), UNROLLED_TABLES(true, true)}};
+#define UNROLLED_TABLES(uniform, accumulate) { UNROLLED_SPANS(uniform, accumulate, false), UNROLLED_SPANS(uniform, accumulate, true) }
+constexpr Table kTables[2][2][2][kSpans] = {{UNROLLED_TABLES(false, false), UNROLLED_TABLES(false, true)},
+                                            {UNROLLED_TABLES(true, false), UNROLLED_TABLES(true, true)}};
 
 }  // namespace
 
-TileKernel tileKernel(bool uniformA, bool accumulate, int span, int rows, int columns) {
-  return kTables[uniformA][accumulate][span].kernel[rows - 1][columns - 1];
+TileKernel tileKernel(bool uniformA, bool accumulate, bool packing, int span, int rows, int columns) {
+  return kTables[uniformA][accumulate][packing][span].kernel[rows - 1][columns - 1];
 }
 bool tileExists(bool uniformA, int span, int rows, int columns) {
-  return tileKernel(uniformA, false, span, rows, columns) != nullptr;
+  return tileKernel(uniformA, false, false, span, rows, columns) != nullptr;
 }
 
 }  // namespace unrolled::UNROLLED_LEVEL

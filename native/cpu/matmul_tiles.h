@@ -13,7 +13,8 @@ namespace unrolled::UNROLLED_LEVEL {
 struct TileStrides {
   ptrdiff_t am, ak, bk, bn, cm, cn;
 };
-using TileKernel = void (*)(const float* a, const float* b, float* c, const TileStrides& strides, int64_t k);
+// `pack`: a packing tile also writes what it reads of B there, [k][columns][lanes], for the tiles below it; others ignore it.
+using TileKernel = void (*)(const float* a, const float* b, float* c, const TileStrides& strides, int64_t k, float* pack);
 
 constexpr int kTileRows = 8, kTileColumns = 4;
 
@@ -25,6 +26,6 @@ constexpr bool spanExists(int span) { return span != kHalfVector || W == 16; }
 // Whether the level has registers for such a tile.
 bool tileExists(bool uniformA, int span, int rows, int columns);
 // A tile that exists. With `accumulate` it goes on from what C holds.
-TileKernel tileKernel(bool uniformA, bool accumulate, int span, int rows, int columns);
+TileKernel tileKernel(bool uniformA, bool accumulate, bool packing, int span, int rows, int columns);
 
 }  // namespace unrolled::UNROLLED_LEVEL

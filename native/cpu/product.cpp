@@ -78,42 +78,86 @@ void swapStrides(Operand& o) {
 
 float* alignedFloats(void* p) { return static_cast<float*>(__builtin_assume_aligned(p, 64)); }
 
+UNROLLED_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+
+// One span of lanes of a block whose first row and column in B's numbering are `row0` and `column0`.
+struct LaneBlock {
+  const ProductPlan& plan;
+  const LanePass& pass;
+  const float *a, *b;  // at the block's first row and column, and at its lane
+  float* c;
+  int64_t cm, cn;
+  float* pack;         // of this span; of the block's first column where B is packed whole
+  bool packed;         // by an earlier block of rows
+  Ahead ahead;
+  Cut rows, columns;
+
+  // One tile. `first`: no tile above has packed this panel.
+  void tile(int64_t row, int64_t height, int64_t column, int64_t width, int64_t k0, int64_t k, bool first) const {
+    const int lanes = spanLanes(pass.span);
+    TileStrides strides{plan.a.strides[0], plan.a.strides[1], plan.b.strides[0], plan.b.strides[1], cm, cn};
+    const float* panel = b + k0 * strides.bk + column * strides.bn;
+    float* packTo = pack;
+    const bool packs = plan.packing != Packing::kNone;
+    if (plan.packing == Packing::kWhole) packTo += column * plan.depth * lanes + k0 * width * lanes;
+    const bool write = packs && first && !packed;
+    if (packs && !write) {
+      panel = packTo;
+      strides.bk = width * lanes;
+      strides.bn = lanes;
+    }
+    if (ahead.base && k0 == 0) {
+      const float* p = ahead.base + row * ahead.rowStride + column * ahead.columnStride;
+      for (int64_t i = 0; i < height; i++)
+        for (int64_t j = 0; j < width; j++)
+          for (int64_t l = 0; l < lanes; l += 16) prefetch(p + i * ahead.rowStride + j * ahead.columnStride + l);
+    }
+    tileKernel(plan.uniformA, k0 > 0, write, pass.span, static_cast<int>(height), static_cast<int>(width))(
+        a + row * strides.am + k0 * strides.ak, panel, c + row * cm + column * cn, strides, k, packTo);
+  }
+
+  void run() const {
+    for (int64_t k0 = 0; k0 == 0 || k0 < plan.depth; k0 += plan.depthBlock) {
+      const int64_t k = plan.depth - k0 < plan.depthBlock ? plan.depth - k0 : plan.depthBlock;
+      if (plan.rowsOutside) {
+        for (int64_t i = 0, row = 0; i < rows.pieces; row += rows.length(i++))
+          for (int64_t j = 0, column = 0; j < columns.pieces; column += columns.length(j++))
+            tile(row, rows.length(i), column, columns.length(j), k0, k, i == 0);
+      } else {
+        for (int64_t j = 0, column = 0; j < columns.pieces; column += columns.length(j++))
+          for (int64_t i = 0, row = 0; i < rows.pieces; row += rows.length(i++)) {
+            tile(row, rows.length(i), column, columns.length(j), k0, k, i == 0);
+            if (plan.packing == Packing::kPanel && j + 1 < columns.pieces) fetchPanel(column + columns.length(j), columns.length(j + 1), k0, k, i);
+          }
+      }
+    }
+  }
+  // B's next panel is read with a stride that no hardware prefetcher follows: a share of it after every tile.
+  void fetchPanel(int64_t column, int64_t width, int64_t k0, int64_t k, int64_t tileRow) const {
+    const int64_t share = (k + rows.pieces - 1) / rows.pieces, from = tileRow * share, to = from + share < k ? from + share : k;
+    const int64_t words = width * plan.b.strides[1];
+    const float* p = b + (k0 + from) * plan.b.strides[0] + column * plan.b.strides[1];
+    for (int64_t i = from; i < to; i++, p += plan.b.strides[0])
+      for (int64_t w = 0; w < words; w += plan.b.strides[1]) prefetch(p + w);
+  }
+};
+
 // Rows of lanes: B varies.
-void runLanes(const ProductPlan& plan, const float* a, const float* b, int64_t m, int64_t n, float* c, int64_t cm, int64_t cn,
-              float* pack) {
+void runLanes(const ProductPlan& plan, const float* a, const float* b, int64_t row0, int64_t m, int64_t column0, int64_t n, float* c,
+              int64_t cm, int64_t cn, float* pack, Ahead ahead) {
+  a += row0 * plan.a.strides[0];
+  b += column0 * plan.b.strides[1];
   for (int p = 0; p < plan.passes; p++) {
     const LanePass& pass = plan.pass[p];
     const int lanes = spanLanes(pass.span);
-    const Cut rows(m, pass.rows), columns(n, pass.columns);
     for (int block = 0; block < pass.blocks; block++) {
       const int64_t lane = pass.lane + int64_t{block} * lanes;
-      const float* blockA = plan.uniformA ? a : a + lane;
-      for (int64_t k0 = 0; k0 == 0 || k0 < plan.depth; k0 += plan.depthBlock) {
-        const int64_t k = plan.depth - k0 < plan.depthBlock ? plan.depth - k0 : plan.depthBlock;
-        TileStrides strides{plan.a.strides[0], plan.a.strides[1], plan.b.strides[0], plan.b.strides[1], cm, cn};
-        int64_t column = 0;
-        for (int64_t j = 0; j < columns.pieces; j++) {
-          const int64_t width = columns.length(j);
-          const float* panel = b + lane + k0 * plan.b.strides[0] + column * plan.b.strides[1];
-          if (plan.packB) {
-            float* to = pack;
-            const float* from = panel;
-            for (int64_t i = 0; i < k; i++, from += plan.b.strides[0])
-              for (int64_t w = 0; w < width; w++, to += lanes) std::memcpy(to, from + w * plan.b.strides[1], sizeof(float) * static_cast<size_t>(lanes));
-            panel = pack;
-            strides.bk = width * lanes;
-            strides.bn = lanes;
-          }
-          int64_t row = 0;
-          for (int64_t i = 0; i < rows.pieces; i++) {
-            const int64_t height = rows.length(i);
-            tileKernel(plan.uniformA, k0 > 0, pass.span, static_cast<int>(height), static_cast<int>(width))(
-                blockA + row * strides.am + k0 * strides.ak, panel, c + lane + row * cm + column * cn, strides, k);
-            row += height;
-          }
-          column += width;
-        }
-      }
+      float* blockPack = plan.packing == Packing::kWhole ? pack + int64_t{plan.depth} * (lane * plan.columns + column0 * lanes) : pack;
+      Ahead blockAhead = ahead;
+      if (blockAhead.base) blockAhead.base += lane;
+      LaneBlock{plan, pass, plan.uniformA ? a : a + lane, b + lane, c + lane, cm, cn, blockPack,
+                plan.packing == Packing::kWhole && row0 > 0, blockAhead, Cut(m, pass.rows), Cut(n, pass.columns)}
+          .run();
     }
   }
 }
@@ -152,7 +196,8 @@ void runUniform(const ProductPlan& plan, const float* a, const float* b, int64_t
       int64_t row = 0;
       for (int64_t i = 0; i < rows.pieces; i++) {
         const int64_t height = rows.length(i);
-        tileKernel(true, k0 > 0, span, static_cast<int>(height), 1)(a + row * strides.am + k0 * strides.ak, panel, to + row * toRow, strides, k);
+        tileKernel(true, k0 > 0, false, span, static_cast<int>(height), 1)(a + row * strides.am + k0 * strides.ak, panel, to + row * toRow,
+                                                                            strides, k, nullptr);
         row += height;
       }
     }
@@ -162,10 +207,34 @@ void runUniform(const ProductPlan& plan, const float* a, const float* b, int64_t
   }
 }
 
+// What one span reads of B should stay below this to be left where it is.
+constexpr int64_t kSmallB = 16384;
+// A whole B may be packed if it leaves half of the second-level cache to the rest.
+constexpr int64_t kLargeB = 384 * 1024;
+
+void choosePacking(ProductPlan& plan, int lanes, bool blocks) {
+  const LanePass& pass = plan.pass[0];
+  const int64_t spanBytes = int64_t{4} * plan.depth * plan.columns * spanLanes(pass.span);
+  const bool oneDepth = plan.depthBlock >= plan.depth;
+  if (plan.rows <= pass.rows || spanBytes <= kSmallB) return;
+  const bool rowBlocks = blocks && !plan.swapped;
+  if (oneDepth && spanBytes <= kLargeB && (!plan.uniformA || rowBlocks)) {
+    plan.packing = Packing::kWhole;
+    plan.rowsOutside = !plan.uniformA;
+    plan.packBytes = size_t{4} * static_cast<size_t>(plan.depth) * static_cast<size_t>(plan.columns) * static_cast<size_t>(lanes);
+    return;
+  }
+  plan.packing = Packing::kPanel;
+  for (int p = 0; p < plan.passes; p++) {
+    const size_t bytes = static_cast<size_t>(plan.depthBlock) * static_cast<size_t>(plan.pass[p].columns * spanLanes(plan.pass[p].span)) * sizeof(float);
+    if (bytes > plan.packBytes) plan.packBytes = bytes;
+  }
+}
+
 }  // namespace
 
 void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, int32_t k, const Operand& a, const Operand& b,
-                 int64_t cm, int64_t cn) {
+                 int64_t cm, int64_t cn, bool blocks) {
   plan.mode = mode;
   plan.rowWords = mode == 0 ? 1 : lanes;
   // B has to vary if one of them does; where none does, C's columns have to be the dense dim.
@@ -181,7 +250,8 @@ void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, i
   plan.depth = k;
   plan.uniformA = mode == 0 || !plan.a.varying;
   plan.packBytes = 0;
-  plan.packB = false;
+  plan.packing = Packing::kNone;
+  plan.rowsOutside = false;
   plan.passes = 0;
   if (m == 0 || n == 0) return;
   if (mode == 0) {
@@ -203,28 +273,21 @@ void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, i
   }
   plan = best;
   plan.depthBlock = k < kDepthBlock + kDepthBlock / 2 ? (k ? k : 1) : kDepthBlock;
-  // Copying the panel costs about two moves a row of k, and pays when many tiles read it and its lines collide in the cache.
-  plan.packB = plan.rows > 3 * plan.pass[0].rows && plan.depthBlock >= 64 && plan.columns * lanes >= 512;
-  for (int p = 0; p < plan.passes && plan.packB; p++) {
-    const size_t bytes = static_cast<size_t>(plan.depthBlock) * static_cast<size_t>(plan.pass[p].columns * spanLanes(plan.pass[p].span)) * sizeof(float);
-    if (bytes > plan.packBytes) plan.packBytes = bytes;
-  }
+  choosePacking(plan, lanes, blocks);
 }
 
 void runProduct(const ProductPlan& plan, const float* a, const float* b, int32_t m0, int32_t m, int32_t n0, int32_t n, float* c,
-                int64_t cm, int64_t cn, void* pack) {
+                int64_t cm, int64_t cn, void* pack, Ahead ahead) {
   if (m == 0 || n == 0) return;
-  const int64_t row = plan.swapped ? n0 : m0, column = plan.swapped ? m0 : n0;
-  const int64_t rows = plan.swapped ? n : m, columns = plan.swapped ? m : n;
-  if (plan.swapped) {
-    const int64_t t = cm;
-    cm = cn;
-    cn = t;
+  float* packed = alignedFloats(pack);
+  if (plan.mode == 0) {
+    if (plan.swapped) runUniform(plan, a + n0 * plan.a.strides[0], b + m0 * plan.b.strides[1], n, m, c, cn, cm, packed);
+    else runUniform(plan, a + m0 * plan.a.strides[0], b + n0 * plan.b.strides[1], m, n, c, cm, cn, packed);
+  } else if (plan.swapped) {
+    runLanes(plan, a, b, n0, n, m0, m, c, cn, cm, packed, {ahead.base, ahead.columnStride, ahead.rowStride});
+  } else {
+    runLanes(plan, a, b, m0, m, n0, n, c, cm, cn, packed, ahead);
   }
-  a += row * plan.a.strides[0];
-  b += column * plan.b.strides[1];
-  if (plan.mode == 0) runUniform(plan, a, b, rows, columns, c, cm, cn, alignedFloats(pack));
-  else runLanes(plan, a, b, rows, columns, c, cm, cn, alignedFloats(pack));
 }
 
 }  // namespace unrolled::UNROLLED_LEVEL
