@@ -56,15 +56,15 @@ export function classification(table: Table, options: ClassificationOptions): Cl
         : `${table.source}: zero rows are left, all ${dropped} have a missing value`,
     );
   }
-  const rows = kept.map((i) => table.rows[i]!);
+  const rows = kept.map((i) => table.rows[i]);
   const { classes, labels } = classIndices(table, rows, label, dropped);
 
   const columns: { name: string; numeric: boolean; value: (row: number) => number }[] = [];
   for (const i of features) {
-    const name = table.columns[i]!;
+    const name = table.columns[i];
     const values = numbers.get(i);
     if (values) {
-      columns.push({ name, numeric: true, value: (row) => values[kept[row]!]! });
+      columns.push({ name, numeric: true, value: (row) => values[kept[row]] });
       continue;
     }
     const texts = rows.map((row) => String(row.cells[i]));
@@ -107,9 +107,9 @@ function columnIndex(table: Table, name: string): number {
 
 /** A column's numbers; NaN stands for a missing cell. */
 function numericColumn(table: Table, index: number): Float64Array {
-  const column = table.columns[index]!;
+  const column = table.columns[index];
   return Float64Array.from(table.rows, (row) => {
-    const cell = row.cells[index]!;
+    const cell = row.cells[index];
     if (cell === null) return Number.NaN;
     const value = typeof cell === 'number' ? cell : DECIMAL.test(cell) ? Number(cell) : Number.NaN;
     if (!Number.isFinite(value)) {
@@ -123,7 +123,7 @@ function numericColumn(table: Table, index: number): Float64Array {
 }
 
 function classIndices(table: Table, rows: readonly TableRow[], label: number, dropped: number) {
-  const column = table.columns[label]!;
+  const column = table.columns[label];
   const names = rows.map((row) => String(row.cells[label]));
   const counts = new Map<string, number>();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -131,17 +131,17 @@ function classIndices(table: Table, rows: readonly TableRow[], label: number, dr
   if (classes.length < 2) {
     const after = dropped > 0 ? ` after ${dropped} rows with missing values were dropped` : '';
     throw new DataError(
-      `${table.source}: column ${quote(column)} has one class, ${quote(classes[0]!)}${after}; at least two are needed`,
+      `${table.source}: column ${quote(column)} has one class, ${quote(classes[0])}${after}; at least two are needed`,
       { column },
     );
   }
   const single = classes.filter((name) => counts.get(name) === 1);
   if (single.length > 0) {
-    const first = names.indexOf(single[0]!);
+    const first = names.indexOf(single[0]);
     const more = single.length > 1 ? ` (and so have ${single.length - 1} other classes)` : '';
     throw new DataError(
-      `${table.source}: column ${quote(column)}: class ${quote(single[0]!)} has a single row, ${rowName(rows[first]!)}${more}; every class needs at least two rows, to be in both parts of the split`,
-      { row: rows[first]!.number, column },
+      `${table.source}: column ${quote(column)}: class ${quote(single[0])} has a single row, ${rowName(rows[first])}${more}; every class needs at least two rows, to be in both parts of the split`,
+      { row: rows[first].number, column },
     );
   }
   const indices = new Map(classes.map((name, i) => [name, i]));

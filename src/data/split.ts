@@ -57,7 +57,7 @@ function shuffled(rows: readonly number[], seed: number, draw: number): number[]
   const words = new Uint32Array(rows.length);
   fillWords(words, { seed, stream: STREAMS.user, step: 0, draw });
   return rows
-    .map((row, i) => ({ row, word: words[i]! }))
+    .map((row, i) => ({ row, word: words[i] }))
     .sort((a, b) => a.word - b.word || a.row - b.row)
     .map(({ row }) => row);
 }

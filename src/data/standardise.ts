@@ -26,7 +26,7 @@ export function standardisation(
   const constant: number[] = [];
   for (let j = 0; j < width; j++) {
     if (!numeric[j]) continue;
-    const values = Float64Array.from(rows, (row) => features[row * width + j]!);
+    const values = Float64Array.from(rows, (row) => features[row * width + j]);
     const first = values[0] ?? 0;
     if (values.every((value) => value === first)) {
       mean[j] = first;
@@ -55,7 +55,7 @@ export function standardised(
   for (let r = 0, e = 0; r < rows.length; r++) {
     for (let j = 0; j < width; j++, e++) {
       // Halved before the difference: two doubles of opposite sign can be further apart than a double reaches.
-      out[e] = ((features[rows[r]! * width + j]! / 2 - mean[j]! / 2) / deviation[j]!) * 2;
+      out[e] = ((features[rows[r] * width + j] / 2 - mean[j] / 2) / deviation[j]) * 2;
     }
   }
   return out;
