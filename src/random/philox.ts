@@ -80,7 +80,7 @@ export function streamWord(stream: number, draw: number): number {
 
 /**
  * One block: counter (c0, c1, c2, c3), key (k0, k1) -> four uint32 words in `out[offset .. offset + 3]`. Arguments are taken modulo
- * 2^32 and not checked. About 30 ns. The 64-bit products are put together from 16-bit halves, so that everything stays in
+ * 2^32 and not checked. About 70 ns. The 64-bit products are put together from 16-bit halves, so that everything stays in
  * int32 arithmetic, which engines compile to machine integers.
  */
 export function philox4x32(
