@@ -15,12 +15,12 @@
  */
 import type { NoiseKernels, RunResult, ThetaInput } from '../device/driver.js';
 import type { Estimate, EstimatorState, EstimatorStepOptions } from './estimator.js';
-import { accumulatorNorm, type PairTerm, pairStatistics } from './gradient-statistics.js';
+import { type PairTerm, pairStatistics } from './gradient-statistics.js';
 import { type CheckedOptions, sigmaFactor } from './options.js';
 import { finitePairs, halfDifferences } from './pair-differences.js';
 import { finishEstimate, type ProgramOf, perturbedRun } from './runs.js';
 import { estimatorSeeds } from './seeds.js';
-import { firstOffsets, type Staggering, type Window, windowAt } from './windows.js';
+import { firstOffsets, type Staggering, type Windows, windowsAt } from './windows.js';
 
 /** State of PES, NRES and GPES. The arrays are overwritten by the next step. */
 export interface AccumulatedState<S = unknown> extends EstimatorState<S> {
@@ -144,36 +144,64 @@ async function windowThetas(
 }
 
 /** Values [2 pairs] of the objective at the last step before the reset and at the last step of the window, for telescoping. */
-function finalLosses(losses: Float32Array, windows: readonly Window[], steps: number) {
-  const pairs = windows.length;
-  const ofStep = (step: (w: Window) => number) =>
-    Float64Array.from({ length: 2 * pairs }, (_, i) => losses[step(windows[i % pairs]) * 2 * pairs + i]);
-  return {
-    before: ofStep((w) => w.before - 1),
-    after: ofStep((w) => (w.after > 0 ? steps - 1 : w.before - 1)),
-  };
+function finalLosses(losses: Float32Array, { before, after }: Windows, steps: number) {
+  const pairs = before.length;
+  const first = new Float64Array(2 * pairs);
+  const last = new Float64Array(2 * pairs);
+  for (let p = 0; p < pairs; p++) {
+    for (const i of [p, pairs + p]) {
+      first[i] = losses[(before[p] - 1) * 2 * pairs + i];
+      last[i] = after[p] > 0 ? losses[(steps - 1) * 2 * pairs + i] : first[i];
+    }
+  }
+  return { first, last };
 }
 
-/** The two parts of a window, as half differences of pairs. */
-function windowDifferences(result: RunResult, windows: readonly Window[], method: AccumulatedMethod) {
+/** The two parts of a window, as half differences of pairs: `first` up to the reset, `second` after it (0 where there is none). */
+function windowDifferences(result: RunResult, windows: Windows, method: AccumulatedMethod) {
   const { options, truncation, telescoping } = method;
   const { pairs, particles } = options;
-  const sums = result.lossSums;
-  let before: Float64Array = sums.subarray(0, particles);
-  let after: Float64Array = sums.subarray(particles);
-  const checked = [before, after];
+  const sums = [result.lossSums.subarray(0, particles), result.lossSums.subarray(particles)];
+  let [before, after] = sums;
   if (telescoping) {
-    ({ before, after } = finalLosses(result.losses!, windows, truncation));
-    checked.push(before, after);
+    ({ first: before, last: after } = finalLosses(result.losses!, windows, truncation));
+    sums.push(before, after);
   }
-  const kept = finitePairs(checked, pairs, options.nonFinite);
+  const kept = finitePairs(sums, pairs, options.nonFinite);
   const divisor = options.normalisation === 'mean' ? truncation : 1;
   const first = halfDifferences(before, kept, divisor, options.difference);
-  const second = halfDifferences(after, kept, divisor, options.difference);
-  windows.forEach((w, p) => {
-    if (w.after === 0) second[p] = 0;
-  });
+  const second = new Float64Array(pairs);
+  if (windows.crossing) {
+    const halves = halfDifferences(after, kept, divisor, options.difference);
+    for (let p = 0; p < pairs; p++) if (windows.after[p] > 0) second[p] = halves[p];
+  }
   return { kept, first, second };
+}
+
+/** The state after a window: accumulators of ended episodes begin anew, with the current perturbation where it acts on. */
+function afterWindow(
+  state: AccumulatedState,
+  windows: Windows,
+  differences: { readonly first: Float64Array; readonly second: Float64Array },
+  eps: Float32Array | undefined,
+  scale: Float32Array,
+  factor: number,
+): void {
+  const dim = scale.length;
+  const { accumulator, block, previous, sigmaFactor: factors } = state;
+  for (let p = 0; p < previous.length; p++) {
+    previous[p] = windows.ended[p] ? differences.second[p] : differences.first[p];
+  }
+  if (windows.resets === 0) return;
+  for (let p = 0; p < windows.ended.length; p++) {
+    if (!windows.ended[p]) continue;
+    block[p] = -1;
+    const start = p * dim;
+    if (windows.after[p] === 0) accumulator.fill(0, start, start + dim);
+    else
+      for (let j = 0; j < dim; j++)
+        accumulator[start + j] = (scale[j] * eps![start + j] * factor) / factors[p];
+  }
 }
 
 /** One estimate. Pure but for the state, which it uses up. */
@@ -199,55 +227,43 @@ export async function stepAccumulated<Theta, S>(
     perStep: options.recordLosses || telescoping,
   });
 
-  const windows = Array.from(state.t, (t) => windowAt(t, truncation, program.horizon));
-  const { kept, first, second } = windowDifferences(result, windows, method);
+  const windows = windowsAt(state.t, truncation, program.horizon);
+  const differences = windowDifferences(result, windows, method);
+  const { kept, first, second } = differences;
   // Weights of the accumulator, and of the current perturbation alone.
-  const weights = first.slice();
+  const weights = telescoping ? first.slice() : first;
   const alone = second.map((half, p) => (half * factor) / state.sigmaFactor[p]);
+  let needsNoise = windows.crossing;
   if (telescoping) {
     // xi_t F_t - xi_{t-1} F_{t-1}; where a block began, xi_{t-1} is xi_t without the perturbation just drawn.
     for (let p = 0; p < pairs; p++) {
-      if (!kept[p]) continue;
+      if (!kept[p] || state.previous[p] === 0) continue;
+      needsNoise = true;
       weights[p] -= state.previous[p];
       if (drawn[p]) alone[p] += state.previous[p];
     }
   }
-  const crossing = windows.some((w) => w.after > 0);
-  const needsNoise = crossing || alone.some((weight) => weight !== 0);
   const { accumulator } = state;
   const eps = needsNoise
     ? await noise.fill({ rows: pairs, dim, seed: seeds.perturbations, noiseStep: state.noiseStep })
     : undefined;
   const terms: PairTerm[] = [{ weights, matrix: accumulator }];
   if (eps) terms.push({ weights: alone, matrix: eps, scale });
-  const wanted = { standardError: options.standardError, pairGradients: options.recordPairGradients };
-  const statistics = await pairStatistics(noise, terms, kept, dim, wanted);
-  const norm = options.standardError
-    ? accumulatorNorm(
-        accumulator,
-        sigma.map((value) => value * factor),
-        kept,
-      )
-    : Number.NaN;
-
-  windows.forEach((w, p) => {
-    if (telescoping) state.previous[p] = w.ended ? second[p] : first[p];
-    if (!w.ended) return;
-    state.block[p] = -1;
-    const row = accumulator.subarray(p * dim, (p + 1) * dim);
-    if (w.after === 0) row.fill(0);
-    else
-      for (let j = 0; j < dim; j++) row[j] = (scale[j] * eps![p * dim + j] * factor) / state.sigmaFactor[p];
+  const statistics = await pairStatistics(noise, terms, kept, dim, {
+    standardError: options.standardError,
+    pairGradients: options.recordPairGradients,
+    unit: scale,
   });
+  afterWindow(state, windows, differences, eps, scale, factor);
   const next: AccumulatedState<S> = {
     ...state,
     update: state.update + 1,
     step: state.step + truncation,
-    t: Int32Array.from(windows, (w) => w.next),
+    t: windows.next,
   };
   return finishEstimate(program, options, next, result, kept, statistics, {
     steps: truncation,
-    resets: windows.reduce((sum, w) => sum + (w.ended ? 1 : 0), 0),
-    accumulatorNorm: norm,
+    resets: windows.resets,
+    accumulatorNorm: statistics.matrixNorm,
   });
 }

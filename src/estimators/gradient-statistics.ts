@@ -18,6 +18,8 @@ export interface PairStatistics {
   readonly standardError: Float64Array | undefined;
   /** [pairs, P] */
   readonly pairGradients: Float64Array | undefined;
+  /** Root mean square of the first matrix divided by `unit`, over kept pairs and parameters; NaN without standard errors. */
+  readonly matrixNorm: number;
 }
 
 /** Elements handled between two turns of the event loop: about 2 ms of work. */
@@ -26,14 +28,14 @@ const SLICE_ELEMENTS = 1 << 19;
 /**
  * gradient = 1/n sum over pairs of the sum of terms, n the number of kept pairs. The mean comes from the device's kernel; the squared
  * deviations are summed here (about 2 ns an element), in slices that let the event loop turn.
- * `kept` [pairs] 0/1; `wanted` says what else to compute.
+ * `kept` [pairs] 0/1; `wanted` says what else to compute, `unit` [P] (default 1) is for the norm of the first matrix.
  */
 export async function pairStatistics(
   noise: NoiseKernels,
   terms: readonly PairTerm[],
   kept: Uint8Array,
   dim: number,
-  wanted: { readonly standardError: boolean; readonly pairGradients: boolean },
+  wanted: { readonly standardError: boolean; readonly pairGradients: boolean; readonly unit?: Float32Array },
 ): Promise<PairStatistics> {
   const pairs = kept.length;
   const count = kept.reduce((sum, keep) => sum + keep, 0);
@@ -43,10 +45,15 @@ export async function pairStatistics(
     for (let j = 0; j < dim; j++) gradient[j] += (sum[j] * (scale ? scale[j] : 1)) / count;
   }
   const pairGradients = wanted.pairGradients ? new Float64Array(pairs * dim) : undefined;
-  if (!wanted.standardError && !pairGradients) return { gradient, standardError: undefined, pairGradients };
+  if (!wanted.standardError && !pairGradients) {
+    return { gradient, standardError: undefined, pairGradients, matrixNorm: Number.NaN };
+  }
 
   const squares = new Float64Array(dim);
   const row = new Float64Array(dim);
+  const { matrix: weighted } = terms[0];
+  const inverse = Float64Array.from({ length: dim }, (_, j) => 1 / (wanted.unit ? wanted.unit[j] : 1));
+  let norm = 0;
   const rowsPerSlice = Math.max(1, Math.floor(SLICE_ELEMENTS / Math.max(1, dim)));
   for (let first = 0; first < pairs; first += rowsPerSlice) {
     if (first > 0) await new Promise<void>((resolve) => setImmediate(resolve));
@@ -59,9 +66,11 @@ export async function pairStatistics(
         if (weight === 0) continue;
         for (let j = 0, i = r * dim; j < dim; j++, i++) row[j] += weight * matrix[i] * (scale ? scale[j] : 1);
       }
-      for (let j = 0; j < dim; j++) {
+      for (let j = 0, i = r * dim; j < dim; j++, i++) {
         const deviation = row[j] - gradient[j];
         squares[j] += deviation * deviation;
+        const unscaled = weighted[i] * inverse[j];
+        norm += unscaled * unscaled;
       }
       pairGradients?.set(row, r * dim);
     }
@@ -69,18 +78,11 @@ export async function pairStatistics(
   const standardError = wanted.standardError
     ? squares.map((sum) => (count > 1 ? Math.sqrt(sum / (count - 1) / count) : Number.NaN))
     : undefined;
-  return { gradient, standardError, pairGradients };
-}
-
-/** sqrt(mean over kept pairs and parameters of (matrix * sigma)^2); 0 for a matrix without elements. */
-export function accumulatorNorm(matrix: Float32Array, sigma: Float32Array, kept: Uint8Array): number {
-  const dim = sigma.length;
-  let sum = 0;
-  let rows = 0;
-  for (let r = 0; r < kept.length; r++) {
-    if (!kept[r]) continue;
-    rows++;
-    for (let j = 0, i = r * dim; j < dim; j++, i++) sum += (matrix[i] * sigma[j]) ** 2;
-  }
-  return rows * dim === 0 ? 0 : Math.sqrt(sum / (rows * dim));
+  const elements = count * dim;
+  return {
+    gradient,
+    standardError,
+    pairGradients,
+    matrixNorm: elements === 0 ? 0 : Math.sqrt(norm / elements),
+  };
 }

@@ -34,12 +34,13 @@ export function halfDifferences(
 ): Float64Array {
   const pairs = kept.length;
   const result = new Float64Array(pairs);
+  const limit = policy && 'clip' in policy ? policy.clip : Number.POSITIVE_INFINITY;
+  const sign = policy && 'sign' in policy ? policy.sign : 0;
   for (let p = 0; p < pairs; p++) {
     if (!kept[p]) continue;
-    let difference = (values[p] - values[pairs + p]) / divisor;
-    if (policy && 'clip' in policy) difference = Math.min(policy.clip, Math.max(-policy.clip, difference));
-    else if (policy) difference = Math.sign(difference) * policy.sign;
-    result[p] = difference / 2;
+    const difference = (values[p] - values[pairs + p]) / divisor;
+    const limited = Math.min(limit, Math.max(-limit, difference));
+    result[p] = (sign === 0 ? limited : Math.sign(difference) * sign) / 2;
   }
   return result;
 }
@@ -59,8 +60,12 @@ export function finitePairs(
   const kept = new Uint8Array(pairs);
   let count = 0;
   for (let p = 0; p < pairs; p++) {
-    kept[p] = sums.every((sum) => Number.isFinite(sum[p]) && Number.isFinite(sum[pairs + p])) ? 1 : 0;
-    count += kept[p];
+    // 0 where both are finite, else NaN.
+    let zero = 0;
+    for (const sum of sums) zero += sum[p] - sum[p] + (sum[pairs + p] - sum[pairs + p]);
+    if (zero !== 0) continue;
+    kept[p] = 1;
+    count++;
   }
   if (count === 0 || (policy === 'throw' && count < pairs)) {
     throw new UnrolledError(

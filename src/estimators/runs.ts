@@ -53,7 +53,7 @@ function meanLoss(lossSums: Float64Array, kept: Uint8Array, steps: number): numb
   for (let p = 0; p < pairs; p++) {
     if (!kept[p]) continue;
     count += 2;
-    for (const i of [p, pairs + p]) sum += lossSums[i] + lossSums[2 * pairs + i];
+    sum += lossSums[p] + lossSums[pairs + p] + lossSums[2 * pairs + p] + lossSums[3 * pairs + p];
   }
   return sum / (count * steps);
 }

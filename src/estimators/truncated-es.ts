@@ -15,7 +15,7 @@ import { checkEstimatorOptions, checkTruncation, ESTIMATOR_KEYS, sigmaFactor } f
 import { finitePairs, halfDifferences } from './pair-differences.js';
 import { checkUnused, finishEstimate, perturbedRun } from './runs.js';
 import { estimatorSeeds } from './seeds.js';
-import { firstOffsets, windowAt, windowsPerEpisode } from './windows.js';
+import { firstOffsets, windowsAt, windowsPerEpisode } from './windows.js';
 
 export interface TruncatedEsOptions<Theta> extends TruncatedOptions<Theta> {
   /**
@@ -140,7 +140,7 @@ export function truncatedEs<Theta, S, M>(
       } finally {
         spread.dispose();
       }
-      const windows = Array.from(state.t, (t) => windowAt(t, truncation, horizon));
+      const { next: t, resets } = windowsAt(state.t, truncation, horizon);
       const totals = windowSums(result.lossSums);
       const divisor = checked.normalisation === 'mean' ? truncation : 1;
       const weights = halfDifferences(totals, kept, divisor, checked.difference);
@@ -148,12 +148,11 @@ export function truncatedEs<Theta, S, M>(
       const terms = [{ weights, matrix, scale: scaled.map((value) => 1 / value) }];
       const wanted = { standardError: checked.standardError, pairGradients: checked.recordPairGradients };
       const statistics = await pairStatistics(noise, terms, kept, dim, wanted);
-      const t = Int32Array.from(windows, (w) => w.next);
       const next = { ...state, inner, t, update: state.update + 1, step: state.step + truncation };
       const extra = carry === 'mean' ? { sequential: truncation, particle: truncation * groups } : undefined;
       return finishEstimate(program, checked, next, result, kept, statistics, {
         steps: truncation,
-        resets: windows.reduce((sum, w) => sum + (w.ended ? 1 : 0), 0),
+        resets,
         accumulatorNorm: 1,
         ...(extra && { extraSteps: extra }),
       });

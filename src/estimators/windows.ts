@@ -47,21 +47,44 @@ export function firstOffsets(
   return offsets.map((window) => window * truncation);
 }
 
-/** How one window lies over the episodes of one pair. */
-export interface Window {
+/** How one window lies over the episodes of each pair; arrays are [pairs]. */
+export interface Windows {
   /** Steps that belong to the episode in which the window begins. */
-  readonly before: number;
+  readonly before: Int32Array;
   /** Steps of the next episode; 0 unless the window crosses an end. */
-  readonly after: number;
-  /** The episode ended in the window, at its last step or earlier. */
-  readonly ended: boolean;
+  readonly after: Int32Array;
+  /** 1 where the episode ended in the window, at its last step or earlier. */
+  readonly ended: Uint8Array;
   /** Step within the episode after the window. */
-  readonly next: number;
+  readonly next: Int32Array;
+  /** Pairs whose episode ended. */
+  readonly resets: number;
+  /** Some window crosses an end. */
+  readonly crossing: boolean;
 }
 
-/** The window of `length` steps (at most the horizon, so that at most one episode ends in it) that begins at step t. */
-export function windowAt(t: number, length: number, horizon: number): Window {
-  const left = horizon - t;
-  if (length < left) return { before: length, after: 0, ended: false, next: t + length };
-  return { before: left, after: length - left, ended: true, next: length - left };
+/** The windows of `length` steps (at most the horizon, so that at most one episode ends in each) that begin at steps t. */
+export function windowsAt(t: Int32Array, length: number, horizon: number): Windows {
+  const pairs = t.length;
+  const before = new Int32Array(pairs);
+  const after = new Int32Array(pairs);
+  const ended = new Uint8Array(pairs);
+  const next = new Int32Array(pairs);
+  let resets = 0;
+  let crossing = false;
+  for (let p = 0; p < pairs; p++) {
+    const left = horizon - t[p];
+    if (length < left) {
+      before[p] = length;
+      next[p] = t[p] + length;
+      continue;
+    }
+    before[p] = left;
+    after[p] = length - left;
+    next[p] = length - left;
+    ended[p] = 1;
+    resets++;
+    crossing ||= length > left;
+  }
+  return { before, after, ended, next, resets, crossing };
 }

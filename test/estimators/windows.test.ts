@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { firstOffsets, windowAt, windowsPerEpisode } from '../../src/estimators/windows.js';
+import { firstOffsets, windowsAt, windowsPerEpisode } from '../../src/estimators/windows.js';
 
 describe('truncation windows', () => {
   it('counts the windows of an episode, the last one cut short included', () => {
@@ -7,10 +7,17 @@ describe('truncation windows', () => {
   });
 
   it('splits a window at the step that ends the episode, which still belongs to it', () => {
-    expect(windowAt(0, 3, 7)).toEqual({ before: 3, after: 0, ended: false, next: 3 });
-    expect(windowAt(4, 3, 7)).toEqual({ before: 3, after: 0, ended: true, next: 0 });
-    expect(windowAt(6, 3, 7)).toEqual({ before: 1, after: 2, ended: true, next: 2 });
-    expect(windowAt(1e6, 3, Number.POSITIVE_INFINITY).ended).toBe(false);
+    const windows = windowsAt(Int32Array.of(0, 4, 6), 3, 7);
+    expect(windows).toEqual({
+      before: Int32Array.of(3, 3, 1),
+      after: Int32Array.of(0, 0, 2),
+      ended: Uint8Array.of(0, 1, 1),
+      next: Int32Array.of(3, 0, 2),
+      resets: 2,
+      crossing: true,
+    });
+    expect(windowsAt(Int32Array.of(4), 3, 7).crossing).toBe(false);
+    expect(windowsAt(Int32Array.of(1e6), 3, Number.POSITIVE_INFINITY).resets).toBe(0);
   });
 
   it('staggers contiguous groups of pairs evenly over the windows', () => {
