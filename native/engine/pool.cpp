@@ -31,11 +31,18 @@ uint64_t Job::progress() const {
   return sum;
 }
 
+void Job::cancel() {
+  cancelled_.store(true, std::memory_order_relaxed);
+  if (Pool* const pool = pool_.load(std::memory_order_acquire)) pool->withdraw(shared_from_this());
+}
+
 void Job::fail(const char* code, const std::string& message) {
-  const std::lock_guard lock(errorMutex_);
-  if (errorCode_.empty()) {
-    errorCode_ = code;
-    errorMessage_ = message;
+  {
+    const std::lock_guard lock(errorMutex_);
+    if (errorCode_.empty()) {
+      errorCode_ = code;
+      errorMessage_ = message;
+    }
   }
   cancel();
 }
@@ -108,6 +115,7 @@ void Pool::submit(std::shared_ptr<Job> job) {
   counters().jobs.fetch_add(1, std::memory_order_relaxed);
   {
     const std::lock_guard lock(mutex_);
+    job->pool_.store(this, std::memory_order_release);
     live_.push_back(job.get());
     jobs_.push_back(std::move(job));
     jobCount_.store(jobs_.size(), std::memory_order_relaxed);
@@ -166,6 +174,7 @@ void Pool::leave(std::unique_lock<std::mutex>& lock, std::shared_ptr<Job> job) {
   }
   if (job->active_ > 0 || job->over_) return;
   job->over_ = true;
+  job->pool_.store(nullptr, std::memory_order_release);
   std::erase(live_, job.get());
   lock.unlock();
   if (job->finalise && !job->cancelled()) {
@@ -182,10 +191,22 @@ void Pool::leave(std::unique_lock<std::mutex>& lock, std::shared_ptr<Job> job) {
   lock.lock();
 }
 
-void Pool::quiesce() {
+void Pool::withdraw(std::shared_ptr<Job> job) {
   std::unique_lock lock(mutex_);
-  for (Job* job : live_) job->cancel();
-  idle_.wait_for(lock, std::chrono::seconds(2), [this] { return busy_ == 0 && jobs_.empty(); });
+  if (job->over_) return;
+  job->next_.store(job->items_, std::memory_order_relaxed);
+  ++job->active_;
+  leave(lock, std::move(job));
+}
+
+void Pool::quiesce() {
+  std::vector<std::shared_ptr<Job>> jobs;
+  std::unique_lock lock(mutex_);
+  for (Job* job : live_) jobs.push_back(job->shared_from_this());
+  lock.unlock();
+  for (const auto& job : jobs) job->cancel();
+  lock.lock();
+  idle_.wait_for(lock, std::chrono::seconds(2), [this] { return busy_ == 0; });
 }
 
 }  // namespace unrolled

@@ -18,7 +18,7 @@ namespace unrolled {
 
 class Pool;
 
-class Job {
+class Job : public std::enable_shared_from_this<Job> {
  public:
   // Runs one item on pool thread `thread` (0 .. threads - 1). What it throws fails the job.
   using Body = std::function<void(Job& job, size_t item, unsigned thread)>;
@@ -27,10 +27,11 @@ class Job {
 
   // Runs once on a pool thread after the last item, unless the job failed or was cancelled.
   std::function<void()> finalise;
-  // Runs once on a pool thread when all is over. The pool has dropped its reference to the job by then.
+  // Runs once when all is over, on a pool thread or inside `cancel`. The pool has dropped its reference to the job by then.
   std::function<void()> onFinished;
 
-  void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  // Items under way see `cancelled`; those not begun never are, so the end does not wait for a thread to come free.
+  void cancel();
   bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
   // Work done so far, in the job's own unit.
@@ -55,6 +56,7 @@ class Job {
 
   const size_t items_;
   Body body_;
+  std::atomic<Pool*> pool_{nullptr};  // from submission to the end
   std::atomic<size_t> next_{0};
   std::atomic<bool> cancelled_{false};
   unsigned active_ = 0;  // threads inside, under the pool's mutex
@@ -83,7 +85,9 @@ class Pool {
   void runAndWait(const std::shared_ptr<Job>& job);
 
  private:
+  friend class Job;
   void work(unsigned thread);
+  void withdraw(std::shared_ptr<Job> job);
   void leave(std::unique_lock<std::mutex>& lock, std::shared_ptr<Job> job);
   void quiesce();
 

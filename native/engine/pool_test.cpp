@@ -80,6 +80,28 @@ void aShortJobDoesNotWaitForALongOne() {
   CHECK_EQUAL(longItems.load(), size_t{1000});
 }
 
+void aCancelledJobEndsWithoutWaitingForAThread() {
+  const auto pool = Pool::acquire(1);
+  std::atomic<bool> started{false}, release{false};
+  const auto slow = std::make_shared<Job>(1, [&](Job&, size_t, unsigned) {
+    started = true;
+    while (!release) std::this_thread::yield();
+  });
+  std::thread owner([&] { pool->runAndWait(slow); });
+  while (!started) std::this_thread::yield();
+  std::atomic<int> begun{0};
+  std::atomic<bool> over{false};
+  const auto waiting = std::make_shared<Job>(5, [&](Job&, size_t, unsigned) { ++begun; });
+  waiting->onFinished = [&] { over = true; };
+  pool->submit(waiting);
+  waiting->cancel();
+  CHECK(over);  // the pool's only thread is still in the other job
+  waiting->cancel();
+  release = true;
+  owner.join();
+  CHECK_EQUAL(begun.load(), 0);
+}
+
 void manyOwnersAtOnce() {
   const auto pool = Pool::acquire(2);
   std::atomic<size_t> total{0};
@@ -117,6 +139,7 @@ int main() {
       {"pools of one size are shared", poolsOfOneSizeAreShared},
       {"the first error is kept and cancels the rest", theFirstErrorIsKept},
       {"a short job does not wait for a long one", aShortJobDoesNotWaitForALongOne},
+      {"a cancelled job ends without waiting for a thread", aCancelledJobEndsWithoutWaitingForAThread},
       {"many owners at once", manyOwnersAtOnce},
       {"nothing keeps a finished job alive", theLastJobMayOutliveItsOwnersReference},
   });

@@ -114,13 +114,7 @@ export function expectedLosses(
     let x = theta[2 * i];
     for (let k = 0, t = 0; k < steps; k++) {
       if (t === 0) x = theta[2 * i];
-      fillUniform(draw, 0, 1, {
-        seed: toSeed(seed),
-        stream: 0,
-        draw: 5,
-        step: firstStep + k,
-        subject: pairs ? i % pairs : i,
-      });
+      fillUniform(draw, { seed, stream: 0, draw: 5, step: firstStep + k, subject: pairs ? i % pairs : i });
       x = Math.fround(Math.fround(Math.fround(x * theta[2 * i + 1]) + t) + draw[0]);
       losses[k * particles + i] = x;
       t = horizon > 0 && t + 1 === horizon ? 0 : t + 1;
