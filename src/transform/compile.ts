@@ -217,7 +217,10 @@ export function compileUnroll<Theta, State, D, Metrics>(
     (tensors, rng) => {
       const { base, rest } = context(tensors, rng);
       const [t, ...leaves] = rest;
-      const result = checkStepResult(step({ ...base, t, state: stateTree.rebuild(leaves) } as never));
+      const returned: unknown = step({ ...base, t, state: stateTree.rebuild(leaves) } as never);
+      // `trace` refuses a promise, in its own words.
+      if (returned instanceof Promise) return returned;
+      const result = checkStepResult(returned);
       metrics = Object.keys(result.metrics);
       return [result.loss, metrics.map((name) => result.metrics[name]), result.state];
     },

@@ -25,12 +25,12 @@ import { type ExportedState, UnrollState } from './state.js';
 import { packSigma, type ThetaLayout } from './theta-layout.js';
 
 /** Thetas made on the fly, one per particle: mean + sigma * noise. Made by `perturbed`. */
-export class PerturbedTheta<Theta> {
-  readonly mean: InputsOf<Theta>;
-  readonly sigma: number | InputsOf<Theta>;
+export class PerturbedTheta<I> {
+  readonly mean: I;
+  readonly sigma: number | I;
   readonly seed: number;
   readonly noiseStep: number | Uint32Array;
-  constructor(options: PerturbedOptions<Theta>) {
+  constructor(options: PerturbedOptions<I>) {
     checkKeys(options, ['mean', 'sigma', 'seed', 'noiseStep'], 'perturbed');
     this.mean = options.mean;
     this.sigma = options.sigma;
@@ -40,10 +40,10 @@ export class PerturbedTheta<Theta> {
   }
 }
 
-export interface PerturbedOptions<Theta> {
-  readonly mean: InputsOf<Theta>;
+export interface PerturbedOptions<I> {
+  readonly mean: I;
   /** Standard deviation: one number, or a structure like theta. */
-  readonly sigma: number | InputsOf<Theta>;
+  readonly sigma: number | I;
   readonly seed: number;
   /** Which noise of the seed: one number (uint32) for all, or one per pair (per particle without pairs). Default 0. */
   readonly noiseStep?: number | Uint32Array;
@@ -53,7 +53,7 @@ export interface PerturbedOptions<Theta> {
  * Thetas mean + sigma * eps with eps ~ N(0, 1), drawn where they are used and never stored. In an antithetic run particle
  * i + particles / 2 has the opposite eps of particle i. Throws OptionError on a malformed seed, noise step or key.
  */
-export function perturbed<Theta>(options: PerturbedOptions<Theta>): PerturbedTheta<Theta> {
+export function perturbed<I>(options: PerturbedOptions<I>): PerturbedTheta<I> {
   return new PerturbedTheta(options);
 }
 
@@ -64,7 +64,7 @@ export interface RunOptions<Theta, State> {
    * The outer parameters: a structure like the definition's. A leaf is given once for all particles (a number, an array, a tensor), or with
    * a leading axis of `particles`; or `perturbed({...})`.
    */
-  readonly theta: InputsOf<Theta> | PerturbedTheta<Theta>;
+  readonly theta: InputsOf<Theta> | PerturbedTheta<InputsOf<Theta>>;
   /** Steps to run, at least 1. */
   readonly steps: number;
   /** Integer in 0..2^53-1: the key of all random draws. The same seed gives the same numbers. */
@@ -244,7 +244,7 @@ export class UnrollProgram<Theta, State, Metrics> {
     return { meanLoss, lossSums, metrics, ...(result.losses && { losses: result.losses }) };
   }
 
-  #thetaInput(theta: InputsOf<Theta> | PerturbedTheta<Theta>, particles: number): ThetaInput {
+  #thetaInput(theta: InputsOf<Theta> | PerturbedTheta<InputsOf<Theta>>, particles: number): ThetaInput {
     if (!(theta instanceof PerturbedTheta)) {
       const { perParticle, values } = this.theta.packParticles(theta, particles);
       return { kind: perParticle ? 'perParticle' : 'shared', values };

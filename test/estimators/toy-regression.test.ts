@@ -4,7 +4,7 @@ import { toyRegression2d } from '../../src/tasks/toy-regression.js';
 import { effort, openFastest } from '../support/devices.js';
 
 /** Sum of the inner losses of an episode, in float64. */
-function episodeLoss([a, b]: ArrayLike<number>): number {
+function episodeLoss([a, b]: Iterable<number>): number {
   let x0 = 1;
   let x1 = 1;
   let sum = 0;

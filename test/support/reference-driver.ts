@@ -227,7 +227,7 @@ class ReferenceProgram implements LoadedProgram {
         const step = (request.firstStep + s) >>> 0;
         if (fresh[i]) store(evaluate(spec.init, STREAMS.init, step, base));
         fresh[i] = 0;
-        const inputs = { ...base, 't.t': Int32Array.of(t[i]) };
+        const inputs: Record<string, TypedArray> = { ...base, 't.t': Int32Array.of(t[i]) };
         spec.state.forEach(({ path }, k) => {
           inputs[`state.${path}`] = view(k).slice();
         });
