@@ -51,7 +51,7 @@ MatmulPlan* planMatmul(Reader& reader, int lanes, Arena& arena) {
   plan->cn = c.strides[1];
   plan->splat = mode == 1 && !a.varying && !b.varying;
   planProduct(plan->product, plan->splat ? 0 : mode, lanes, plan->m, plan->n, k, a, b, plan->splat ? plan->n : plan->cm,
-              plan->splat ? 1 : plan->cn, false);
+              plan->splat ? 1 : plan->cn, ProductUse::kOnce);
   plan->resultOffset = (plan->product.packBytes + 63) & ~size_t{63};
   plan->scratchBytes = plan->resultOffset + (plan->splat ? size_t{4} * static_cast<size_t>(plan->m) * static_cast<size_t>(plan->n) : 0);
   return plan;
@@ -72,7 +72,7 @@ void runMatmul(const MatmulPlan& plan, TileContext& context) {
     const float* right = reinterpret_cast<const float*>(plan.product.swapped ? a : b);
     float* to = reinterpret_cast<float*>(plan.splat ? result : c);
     runProduct(plan.product, left, right, 0, plan.m, 0, plan.n, to, plan.splat ? plan.n : plan.cm, plan.splat ? 1 : plan.cn, context.scratch,
-               Ahead{});
+               Ahead{}, nullptr);
     if (plan.splat)
       for (int64_t row = 0; row < plan.m; row++)
         copyRows(c + row * plan.cm, plan.cn, result + row * plan.n, 1, true, plan.n, plan.lanes);

@@ -41,14 +41,23 @@ struct Ahead {
   int64_t rowStride, columnStride;
 };
 
-// Decides tiles and blocks. `rowBlocks`: the product will be asked for in several blocks of rows (before turning).
+enum class ProductUse : uint8_t {
+  kOnce,    // all of C in one call
+  kBlocks,  // in several blocks, rows of blocks one after another
+  kUpdate,  // all of C in one call, C -= rate * (A B)
+};
+
+// Decides tiles and blocks. kUpdate takes mode 1, and a depth that canUpdate.
 void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, int32_t k, const Operand& a, const Operand& b,
-                 int64_t cm, int64_t cn, bool blocks);
+                 int64_t cm, int64_t cn, ProductUse use);
+// Whether products of this depth are computed in one piece, so that a tile can finish what it starts.
+bool canUpdate(int32_t k);
 
 // C[m0 .. m0 + m)[n0 .. n0 + n) of the product (before turning) into c, whose strides are in words. `pack` is plan.packBytes of
 // scratch, which keeps its content from one block of a product to the next. a and b (already turned) point to element (0, 0).
+// `rate`: a row of lanes, for kUpdate; else null.
 void runProduct(const ProductPlan& plan, const float* a, const float* b, int32_t m0, int32_t m, int32_t n0, int32_t n, float* c,
-                int64_t cm, int64_t cn, void* pack, Ahead ahead);
+                int64_t cm, int64_t cn, void* pack, Ahead ahead, const float* rate);
 
 struct MatmulPlan;
 MatmulPlan* planMatmul(Reader& reader, int lanes, Arena& arena);

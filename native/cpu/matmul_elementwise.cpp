@@ -11,7 +11,8 @@ struct MatmulElementwisePlan {
   int32_t m, n;
   Operand a, b;
   ProductPlan product;
-  ElementwisePlan* group;
+  ElementwisePlan* group;  // null for an update
+  ProductUpdate update;
   int32_t blockRows, blockColumns;
   int64_t rowWords;
   bool splat;  // both operands are uniform and the group varies: a block is computed once, then spread over the lanes
@@ -69,7 +70,14 @@ MatmulElementwisePlan* planMatmulElementwise(Reader& reader, int lanes, Arena& a
   plan->b = readOperand(reader, 2, lanes);
   plan->splat = plan->mode == 1 && !plan->a.varying && !plan->b.varying;
   plan->rowWords = plan->mode == 0 ? 1 : lanes;
-  planProduct(plan->product, plan->splat ? 0 : plan->mode, lanes, plan->m, plan->n, k, plan->a, plan->b, plan->n, 1, true);
+  if (plan->mode == 1 && !plan->splat && canUpdate(k) && isUpdate(reader, lanes, plan->update)) {
+    planProduct(plan->product, 1, lanes, plan->m, plan->n, k, plan->a, plan->b, plan->update.w.strides[0], plan->update.w.strides[1],
+                ProductUse::kUpdate);
+    plan->packOffset = align(sizeof(float) * static_cast<size_t>(lanes));
+    plan->scratchBytes = plan->packOffset + plan->product.packBytes;
+    return plan;
+  }
+  planProduct(plan->product, plan->splat ? 0 : plan->mode, lanes, plan->m, plan->n, k, plan->a, plan->b, plan->n, 1, ProductUse::kBlocks);
   chooseBlocks(*plan);
   plan->group = planElementwise(reader, plan->mode, lanes, arena, true, plan->blockColumns);
   if (!plan->group) return nullptr;
@@ -88,17 +96,28 @@ void runMatmulElementwise(const MatmulElementwisePlan& plan, TileContext& contex
   float* block = reinterpret_cast<float*>(scratch);
   const float* a = reinterpret_cast<const float*>((plan.product.swapped ? plan.b : plan.a).read(context));
   const float* b = reinterpret_cast<const float*>((plan.product.swapped ? plan.a : plan.b).read(context));
+  if (!plan.group) {
+    const ProductUpdate& update = plan.update;
+    const uint32_t* rate = update.rate.read(context);
+    if (!update.rate.varying) {
+      splatWords(reinterpret_cast<uint32_t*>(scratch), *rate, plan.rowWords);
+      rate = reinterpret_cast<uint32_t*>(scratch);
+    }
+    runProduct(plan.product, a, b, 0, plan.m, 0, plan.n, reinterpret_cast<float*>(update.w.write(context)), update.w.strides[0],
+               update.w.strides[1], scratch + plan.packOffset, Ahead{}, reinterpret_cast<const float*>(rate));
+    return;
+  }
   for (int32_t row = 0; row < plan.m; row += plan.blockRows) {
     const int32_t rows = plan.m - row < plan.blockRows ? plan.m - row : plan.blockRows;
     for (int32_t column = 0; column < plan.n; column += plan.blockColumns) {
       const int32_t columns = plan.n - column < plan.blockColumns ? plan.n - column : plan.blockColumns;
       if (plan.splat) {
         float* uniform = reinterpret_cast<float*>(scratch + plan.uniformOffset);
-        runProduct(plan.product, a, b, row, rows, column, columns, uniform, columns, 1, scratch + plan.packOffset, Ahead{});
+        runProduct(plan.product, a, b, row, rows, column, columns, uniform, columns, 1, scratch + plan.packOffset, Ahead{}, nullptr);
         copyRows(reinterpret_cast<uint32_t*>(block), plan.rowWords, reinterpret_cast<uint32_t*>(uniform), 1, true,
                  int64_t{rows} * columns, plan.rowWords);
       } else {
-        runProduct(plan.product, a, b, row, rows, column, columns, block, columns * plan.rowWords, plan.rowWords, scratch + plan.packOffset, Ahead{});
+        runProduct(plan.product, a, b, row, rows, column, columns, block, columns * plan.rowWords, plan.rowWords, scratch + plan.packOffset, Ahead{}, nullptr);
       }
       runElementwiseBlock(*plan.group, context, scratch + plan.groupOffset, reinterpret_cast<const uint32_t*>(block), row, rows, column, columns);
     }

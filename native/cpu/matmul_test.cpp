@@ -168,6 +168,53 @@ void fusedProducts() {
   }
 }
 
+// w = w - rate * (A B) with w in place, which tiles finish by themselves.
+void updates() {
+  for (const CpuTable* table : tables()) {
+    Random random(14);
+    const bool fused = fuses(*table);
+    for (int trial = 0; trial < 500; trial++) {
+      const int lanes = random.pick({8, 16, 16, 24, 64, 512});
+      Tile tile(lanes);
+      auto fill = [&] { return asWord(random.value()); };
+      auto size = [&] { return random.chance(0.02) ? 0 : random.pick({1, 2, 3, 5, 7, 10, 16, 17, 33, 65, 130}); };
+      int32_t m = size(), n = size(), k = random.chance(0.15) ? random.pick({129, 191, 192, 300}) : size();
+      n = std::min(n, 65);
+      if (lanes > 16) m = std::min(m, 17), n = std::min(n, 10), k = std::min(k, 17);
+      if (lanes > 64) m = std::min(m, 5), n = std::min(n, 4), k = std::min(k, 9);
+      const bool plain = random.chance(0.6);
+      const Layout a = tile.operand(inputSpace(random, 1, 0.5), {m, k}, random, true, plain, fill);
+      const Layout b = tile.operand(inputSpace(random, 1, 0.7), {k, n}, random, true, plain, fill);
+      const Layout w = tile.operand(random.pick({int32_t{kVarying}, int32_t{kState}}), {m, n}, random, false, random.chance(0.7), fill);
+      Layout rate = tile.operand(inputSpace(random, 1, 0.7), {1, 1}, random, true, true, fill);
+      rate.strides = {0, 0};
+      // The product may be either factor, and the inputs stand in either order.
+      const bool rateFirst = random.chance(0.5), wFirst = random.chance(0.5);
+      const int rw = wFirst ? 1 : 2, rr = wFirst ? 2 : 1;
+      Words ew{2, m, n, 3, -1, 0, 0, 0};
+      ew = ew + (wFirst ? w.words() + rate.words() : rate.words() + w.words()) + Words{1, 3} + w.words();
+      ew = ew + Words{4, 1, kNegMulAddF, 3, rateFirst ? rr : 0, rateFirst ? 0 : rr, rw, 0, 0};
+      const Tile got = run(*table, tile, instruction(kMatmulElementwise, Words{1, m, n, k} + matrixWords(a) + matrixWords(b) + ew));
+      Tile want = tile;
+      eachIndex({m, n}, [&](const std::vector<int32_t>& index) {
+        for (int lane = 0; lane < lanes; lane++) {
+          const float p = chain(tile, a, b, index, index, k, lane, fused), r = asFloat(tile.word(rate.space, rate.offset, lane));
+          const float x = asFloat(tile.word(w.space, w.at(index), lane));
+          want.word(w.space, w.at(index), lane) = asWord(fused ? std::fma(-r, p, x) : x - r * p);
+        }
+      });
+      const std::string what = difference(got, want);
+      if (!what.empty()) {
+        std::ostringstream text;
+        text << table->name << ": trial " << trial << " lanes " << lanes << " M " << m << " N " << n << " K " << k << " A in " << a.space << " B in "
+             << b.space << ": " << what;
+        report(__FILE__, __LINE__, text.str());
+        if (failures > 10) return;
+      }
+    }
+  }
+}
+
 // One particle's product has the same bits in tiles of any width.
 void lanesDoNotMatter() {
   for (const CpuTable* table : tables()) {
@@ -194,5 +241,5 @@ void lanesDoNotMatter() {
 }  // namespace
 
 int main() {
-  return runAll({{"products", products}, {"not numbers", notNumbers}, {"fused products", fusedProducts}, {"lanes do not matter", lanesDoNotMatter}});
+  return runAll({{"products", products}, {"not numbers", notNumbers}, {"fused products", fusedProducts}, {"updates", updates}, {"lanes do not matter", lanesDoNotMatter}});
 }

@@ -30,6 +30,16 @@ UNROLLED_INLINE V multiplyAdd(V a, V b, V c) {
   else return a * b + c;
 #endif
 }
+// c - a * b
+template <class V>
+UNROLLED_INLINE V subtractProduct(V a, V b, V c) {
+  if constexpr (sizeof(V) == sizeof(vf)) return (V)fnma((vf)a, (vf)b, (vf)c);
+#if defined(UNROLLED_AVX512)
+  else return (V)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  else return c - a * b;
+#endif
+}
 template <class V>
 UNROLLED_INLINE V loadVector(const float* p) {
   V v;
@@ -43,19 +53,21 @@ constexpr bool fits(bool uniformA, int rows, int columns, int vectors) {
   return rows * columns * vectors <= kRegisters - 4 && rows * columns * vectors + fragment + (kHasFma ? 1 : 2) <= kRegisters;
 }
 
-template <int kLanes, bool kUniformA, int kRows, int kColumns, int kVectors, bool kAccumulate, bool kPacking>
-void tile(const float* __restrict a, const float* __restrict b, float* __restrict c, const TileStrides& strides, int64_t k,
-          [[maybe_unused]] float* __restrict pack) {
+template <int kLanes, bool kUniformA, int kRows, int kColumns, int kVectors, Finish kFinish, bool kPacking>
+void tile(const float* __restrict a, const float* __restrict b, float* __restrict c, const TileArguments& arguments,
+          int64_t k) {
   using V = typename VectorOf<kLanes>::type;
   using Words = typename VectorOf<kLanes>::words;
-  const ptrdiff_t am = strides.am, ak = strides.ak, bk = strides.bk, bn = strides.bn, cm = strides.cm, cn = strides.cn;
+  const ptrdiff_t am = arguments.am, ak = arguments.ak, bk = arguments.bk, bn = arguments.bn, cm = arguments.cm, cn = arguments.cn;
+  [[maybe_unused]] float* __restrict pack = arguments.pack;
   V sum[kRows][kColumns][kVectors];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; i++)
 #pragma GCC unroll 4
     for (int j = 0; j < kColumns; j++)
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; v++) sum[i][j][v] = kAccumulate ? loadVector<V>(c + i * cm + j * cn + v * kLanes) : V{};
+      for (int v = 0; v < kVectors; v++) sum[i][j][v] = kFinish == Finish::kContinue ? loadVector<V>(c + i * cm + j * cn + v * kLanes) : V{};
+#pragma GCC unroll 2
   for (; k > 0; k--, a += ak, b += bk) {
     if constexpr (kUniformA) {
       V right[kColumns][kVectors];
@@ -97,6 +109,18 @@ void tile(const float* __restrict a, const float* __restrict b, float* __restric
     if constexpr (kPacking) pack += kColumns * kVectors * kLanes;
   }
   UNROLLED_FORGET(c);
+  if constexpr (kFinish == Finish::kUpdate) {
+    V rate[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; v++) rate[v] = loadVector<V>(arguments.rate + v * kLanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; i++)
+#pragma GCC unroll 4
+      for (int j = 0; j < kColumns; j++)
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; v++)
+          sum[i][j][v] = subtractProduct<V>(rate[v], sum[i][j][v], loadVector<V>(c + i * cm + j * cn + v * kLanes));
+  }
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; i++)
 #pragma GCC unroll 4
@@ -105,9 +129,9 @@ void tile(const float* __restrict a, const float* __restrict b, float* __restric
       for (int v = 0; v < kVectors; v++) std::memcpy(c + i * cm + j * cn + v * kLanes, &sum[i][j][v], sizeof(V));
 }
 
-template <int kLanes, bool kUniformA, int kVectors, bool kAccumulate, bool kPacking, int kRows, int kColumns>
+template <int kLanes, bool kUniformA, int kVectors, Finish kFinish, bool kPacking, int kRows, int kColumns>
 constexpr TileKernel instance() {
-  if constexpr (fits(kUniformA, kRows, kColumns, kVectors)) return tile<kLanes, kUniformA, kRows, kColumns, kVectors, kAccumulate, kPacking>;
+  if constexpr (fits(kUniformA, kRows, kColumns, kVectors)) return tile<kLanes, kUniformA, kRows, kColumns, kVectors, kFinish, kPacking>;
   else return nullptr;
 }
 
@@ -115,11 +139,11 @@ struct Table {
   TileKernel kernel[kTileRows][kTileColumns];
 };
 
-template <int kLanes, bool kUniformA, int kVectors, bool kAccumulate, bool kPacking>
+template <int kLanes, bool kUniformA, int kVectors, Finish kFinish, bool kPacking>
 constexpr Table makeTable() {
 #define UNROLLED_ROW(rows)                                                                                       \
-  { instance<kLanes, kUniformA, kVectors, kAccumulate, kPacking, rows, 1>(), instance<kLanes, kUniformA, kVectors, kAccumulate, kPacking, rows, 2>(),          \
-    instance<kLanes, kUniformA, kVectors, kAccumulate, kPacking, rows, 3>(), instance<kLanes, kUniformA, kVectors, kAccumulate, kPacking, rows, 4>() }
+  { instance<kLanes, kUniformA, kVectors, kFinish, kPacking, rows, 1>(), instance<kLanes, kUniformA, kVectors, kFinish, kPacking, rows, 2>(),          \
+    instance<kLanes, kUniformA, kVectors, kFinish, kPacking, rows, 3>(), instance<kLanes, kUniformA, kVectors, kFinish, kPacking, rows, 4>() }
   return {{UNROLLED_ROW(1), UNROLLED_ROW(2), UNROLLED_ROW(3), UNROLLED_ROW(4), UNROLLED_ROW(5), UNROLLED_ROW(6), UNROLLED_ROW(7),
            UNROLLED_ROW(8)}};
 #undef UNROLLED_ROW
@@ -130,22 +154,23 @@ constexpr Table makeTable() {
 #else
 #define UNROLLED_HALF(...) Table{}
 #endif
-#define UNROLLED_SPANS(uniform, accumulate, packing)                                                                            \
-  {                                                                                                                             \
-    makeTable<W, uniform, 1, accumulate, packing>(), makeTable<W, uniform, 2, accumulate, packing>(),                           \
-        makeTable<W, uniform, 4, accumulate, packing>(), UNROLLED_HALF(uniform, 1, accumulate, packing)                         \
+#define UNROLLED_SPANS(uniform, finish, packing)                                                                        \
+  {                                                                                                                     \
+    makeTable<W, uniform, 1, finish, packing>(), makeTable<W, uniform, 2, finish, packing>(),                           \
+        makeTable<W, uniform, 4, finish, packing>(), UNROLLED_HALF(uniform, 1, finish, packing)                         \
   }
-#define UNROLLED_TABLES(uniform, accumulate) { UNROLLED_SPANS(uniform, accumulate, false), UNROLLED_SPANS(uniform, accumulate, true) }
-constexpr Table kTables[2][2][2][kSpans] = {{UNROLLED_TABLES(false, false), UNROLLED_TABLES(false, true)},
-                                            {UNROLLED_TABLES(true, false), UNROLLED_TABLES(true, true)}};
+#define UNROLLED_PACKINGS(uniform, finish) { UNROLLED_SPANS(uniform, finish, false), UNROLLED_SPANS(uniform, finish, true) }
+#define UNROLLED_FINISHES(uniform)                                                                                      \
+  { UNROLLED_PACKINGS(uniform, Finish::kStore), UNROLLED_PACKINGS(uniform, Finish::kContinue), UNROLLED_PACKINGS(uniform, Finish::kUpdate) }
+constexpr Table kTables[2][3][2][kSpans] = {UNROLLED_FINISHES(false), UNROLLED_FINISHES(true)};
 
 }  // namespace
 
-TileKernel tileKernel(bool uniformA, bool accumulate, bool packing, int span, int rows, int columns) {
-  return kTables[uniformA][accumulate][packing][span].kernel[rows - 1][columns - 1];
+TileKernel tileKernel(bool uniformA, Finish finish, bool packing, int span, int rows, int columns) {
+  return kTables[uniformA][static_cast<int>(finish)][packing][span].kernel[rows - 1][columns - 1];
 }
 bool tileExists(bool uniformA, int span, int rows, int columns) {
-  return tileKernel(uniformA, false, false, span, rows, columns) != nullptr;
+  return tileKernel(uniformA, Finish::kStore, false, span, rows, columns) != nullptr;
 }
 
 }  // namespace unrolled::UNROLLED_LEVEL

@@ -10,11 +10,18 @@
 namespace unrolled::UNROLLED_LEVEL {
 
 // All strides are in words. A uniform: one word an element; B and C (and A when varying) are `vectors` vectors an element.
-struct TileStrides {
+struct TileArguments {
   ptrdiff_t am, ak, bk, bn, cm, cn;
+  float* pack;        // a packing tile also writes what it reads of B there, [k][columns][lanes], for the tiles below it
+  const float* rate;  // of an updating tile: one row of lanes
 };
-// `pack`: a packing tile also writes what it reads of B there, [k][columns][lanes], for the tiles below it; others ignore it.
-using TileKernel = void (*)(const float* a, const float* b, float* c, const TileStrides& strides, int64_t k, float* pack);
+// What becomes of the sums.
+enum class Finish : int {
+  kStore,     // C = A B
+  kContinue,  // C = C + A B, the chain going on from C
+  kUpdate,    // C = C - rate * (A B)
+};
+using TileKernel = void (*)(const float* a, const float* b, float* c, const TileArguments& arguments, int64_t k);
 
 constexpr int kTileRows = 8, kTileColumns = 4;
 
@@ -25,7 +32,7 @@ constexpr bool spanExists(int span) { return span != kHalfVector || W == 16; }
 
 // Whether the level has registers for such a tile.
 bool tileExists(bool uniformA, int span, int rows, int columns);
-// A tile that exists. With `accumulate` it goes on from what C holds.
-TileKernel tileKernel(bool uniformA, bool accumulate, bool packing, int span, int rows, int columns);
+// A tile that exists.
+TileKernel tileKernel(bool uniformA, Finish finish, bool packing, int span, int rows, int columns);
 
 }  // namespace unrolled::UNROLLED_LEVEL

@@ -90,21 +90,21 @@ struct LaneBlock {
   float* pack;         // of this span; of the block's first column where B is packed whole
   bool packed;         // by an earlier block of rows
   Ahead ahead;
+  const float* rate;   // of an update, at this lane; or null
   Cut rows, columns;
 
   // One tile. `first`: no tile above has packed this panel.
   void tile(int64_t row, int64_t height, int64_t column, int64_t width, int64_t k0, int64_t k, bool first) const {
     const int lanes = spanLanes(pass.span);
-    TileStrides strides{plan.a.strides[0], plan.a.strides[1], plan.b.strides[0], plan.b.strides[1], cm, cn};
-    const float* panel = b + k0 * strides.bk + column * strides.bn;
-    float* packTo = pack;
+    TileArguments arguments{plan.a.strides[0], plan.a.strides[1], plan.b.strides[0], plan.b.strides[1], cm, cn, pack, rate};
+    const float* panel = b + k0 * arguments.bk + column * arguments.bn;
     const bool packs = plan.packing != Packing::kNone;
-    if (plan.packing == Packing::kWhole) packTo += column * plan.depth * lanes + k0 * width * lanes;
+    if (plan.packing == Packing::kWhole) arguments.pack += column * plan.depth * lanes + k0 * width * lanes;
     const bool write = packs && first && !packed;
     if (packs && !write) {
-      panel = packTo;
-      strides.bk = width * lanes;
-      strides.bn = lanes;
+      panel = arguments.pack;
+      arguments.bk = width * lanes;
+      arguments.bn = lanes;
     }
     if (ahead.base && k0 == 0) {
       const float* p = ahead.base + row * ahead.rowStride + column * ahead.columnStride;
@@ -112,8 +112,9 @@ struct LaneBlock {
         for (int64_t j = 0; j < width; j++)
           for (int64_t l = 0; l < lanes; l += 16) prefetch(p + i * ahead.rowStride + j * ahead.columnStride + l);
     }
-    tileKernel(plan.uniformA, k0 > 0, write, pass.span, static_cast<int>(height), static_cast<int>(width))(
-        a + row * strides.am + k0 * strides.ak, panel, c + row * cm + column * cn, strides, k, packTo);
+    const Finish finish = rate ? Finish::kUpdate : k0 > 0 ? Finish::kContinue : Finish::kStore;
+    tileKernel(plan.uniformA, finish, write, pass.span, static_cast<int>(height), static_cast<int>(width))(
+        a + row * arguments.am + k0 * arguments.ak, panel, c + row * cm + column * cn, arguments, k);
   }
 
   void run() const {
@@ -144,7 +145,7 @@ struct LaneBlock {
 
 // Rows of lanes: B varies.
 void runLanes(const ProductPlan& plan, const float* a, const float* b, int64_t row0, int64_t m, int64_t column0, int64_t n, float* c,
-              int64_t cm, int64_t cn, float* pack, Ahead ahead) {
+              int64_t cm, int64_t cn, float* pack, Ahead ahead, const float* rate) {
   a += row0 * plan.a.strides[0];
   b += column0 * plan.b.strides[1];
   for (int p = 0; p < plan.passes; p++) {
@@ -156,7 +157,7 @@ void runLanes(const ProductPlan& plan, const float* a, const float* b, int64_t r
       Ahead blockAhead = ahead;
       if (blockAhead.base) blockAhead.base += lane;
       LaneBlock{plan, pass, plan.uniformA ? a : a + lane, b + lane, c + lane, cm, cn, blockPack,
-                plan.packing == Packing::kWhole && row0 > 0, blockAhead, Cut(m, pass.rows), Cut(n, pass.columns)}
+                plan.packing == Packing::kWhole && row0 > 0, blockAhead, rate ? rate + lane : nullptr, Cut(m, pass.rows), Cut(n, pass.columns)}
           .run();
     }
   }
@@ -192,12 +193,12 @@ void runUniform(const ProductPlan& plan, const float* a, const float* b, int64_t
         panel = pack;
         panelRow = panelWidth;
       }
-      const TileStrides strides{plan.a.strides[0], plan.a.strides[1], panelRow, 0, toRow, 0};
+      const TileArguments arguments{plan.a.strides[0], plan.a.strides[1], panelRow, 0, toRow, 0, nullptr, nullptr};
       int64_t row = 0;
       for (int64_t i = 0; i < rows.pieces; i++) {
         const int64_t height = rows.length(i);
-        tileKernel(true, k0 > 0, false, span, static_cast<int>(height), 1)(a + row * strides.am + k0 * strides.ak, panel, to + row * toRow,
-                                                                            strides, k, nullptr);
+        tileKernel(true, k0 > 0 ? Finish::kContinue : Finish::kStore, false, span, static_cast<int>(height), 1)(
+            a + row * arguments.am + k0 * arguments.ak, panel, to + row * toRow, arguments, k);
         row += height;
       }
     }
@@ -212,15 +213,16 @@ constexpr int64_t kSmallB = 16384;
 // A whole B may be packed if it leaves half of the second-level cache to the rest.
 constexpr int64_t kLargeB = 384 * 1024;
 
-void choosePacking(ProductPlan& plan, int lanes, bool blocks) {
+void choosePacking(ProductPlan& plan, int lanes, ProductUse use) {
   const LanePass& pass = plan.pass[0];
   const int64_t spanBytes = int64_t{4} * plan.depth * plan.columns * spanLanes(pass.span);
   const bool oneDepth = plan.depthBlock >= plan.depth;
+  const bool whole = oneDepth && spanBytes <= kLargeB;
+  // An update reads and writes C, which should be passed over in its own order.
+  plan.rowsOutside = whole && (!plan.uniformA || (use == ProductUse::kUpdate && !plan.swapped));
   if (plan.rows <= pass.rows || spanBytes <= kSmallB) return;
-  const bool rowBlocks = blocks && !plan.swapped;
-  if (oneDepth && spanBytes <= kLargeB && (!plan.uniformA || rowBlocks)) {
+  if (whole && (plan.rowsOutside || (use == ProductUse::kBlocks && !plan.swapped))) {
     plan.packing = Packing::kWhole;
-    plan.rowsOutside = !plan.uniformA;
     plan.packBytes = size_t{4} * static_cast<size_t>(plan.depth) * static_cast<size_t>(plan.columns) * static_cast<size_t>(lanes);
     return;
   }
@@ -233,8 +235,10 @@ void choosePacking(ProductPlan& plan, int lanes, bool blocks) {
 
 }  // namespace
 
+bool canUpdate(int32_t k) { return k < kDepthBlock + kDepthBlock / 2; }
+
 void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, int32_t k, const Operand& a, const Operand& b,
-                 int64_t cm, int64_t cn, bool blocks) {
+                 int64_t cm, int64_t cn, ProductUse use) {
   plan.mode = mode;
   plan.rowWords = mode == 0 ? 1 : lanes;
   // B has to vary if one of them does; where none does, C's columns have to be the dense dim.
@@ -272,21 +276,21 @@ void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, i
     }
   }
   plan = best;
-  plan.depthBlock = k < kDepthBlock + kDepthBlock / 2 ? (k ? k : 1) : kDepthBlock;
-  choosePacking(plan, lanes, blocks);
+  plan.depthBlock = canUpdate(k) ? (k ? k : 1) : kDepthBlock;
+  choosePacking(plan, lanes, use);
 }
 
 void runProduct(const ProductPlan& plan, const float* a, const float* b, int32_t m0, int32_t m, int32_t n0, int32_t n, float* c,
-                int64_t cm, int64_t cn, void* pack, Ahead ahead) {
+                int64_t cm, int64_t cn, void* pack, Ahead ahead, const float* rate) {
   if (m == 0 || n == 0) return;
   float* packed = alignedFloats(pack);
   if (plan.mode == 0) {
     if (plan.swapped) runUniform(plan, a + n0 * plan.a.strides[0], b + m0 * plan.b.strides[1], n, m, c, cn, cm, packed);
     else runUniform(plan, a + m0 * plan.a.strides[0], b + n0 * plan.b.strides[1], m, n, c, cm, cn, packed);
   } else if (plan.swapped) {
-    runLanes(plan, a, b, n0, n, m0, m, c, cn, cm, packed, {ahead.base, ahead.columnStride, ahead.rowStride});
+    runLanes(plan, a, b, n0, n, m0, m, c, cn, cm, packed, {ahead.base, ahead.columnStride, ahead.rowStride}, rate);
   } else {
-    runLanes(plan, a, b, m0, m, n0, n, c, cm, cn, packed, ahead);
+    runLanes(plan, a, b, m0, m, n0, n, c, cm, cn, packed, ahead, rate);
   }
 }
 
