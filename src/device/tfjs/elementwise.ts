@@ -1,7 +1,8 @@
 /** Elementwise ops in tfjs. Where backends disagree at the edges (NaN, infinities, division by zero), the op is put together from others. */
 import * as tf from '@tensorflow/tfjs';
 import type { GraphNode } from '../../graph/graph.js';
-import { aligned, type OpContext, type Operand, scalarOf } from './operand.js';
+import { broadcastShapes } from '../../graph/infer.js';
+import { aligned, broadcast, type OpContext, type Operand, scalarOf } from './operand.js';
 
 type Unary = (x: tf.Tensor, backend: string) => tf.Tensor;
 type Binary = (
@@ -117,7 +118,11 @@ function floorDiv(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
 const BINARY: Readonly<Record<string, Binary>> = {
   add: (a, b) => tf.add(a, b),
   atan2: (a, b) => tf.atan2(a, b),
-  bitwiseAnd: (a, b) => tf.bitwiseAnd(a, b),
+  // This one does not broadcast.
+  bitwiseAnd: (a, b) => {
+    const shape = [...broadcastShapes([a.shape, b.shape])];
+    return tf.bitwiseAnd(broadcast(a, shape), broadcast(b, shape));
+  },
   div: (a, b) => tf.div(a, b),
   equal: (a, b) => tf.equal(a, b),
   floorDiv: (a, b) =>

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Graph, OpName } from '../../graph/graph.js';
 
 const DIFFERENT_NAME: Readonly<Partial<Record<OpName, readonly string[]>>> = {
+  bitwiseAnd: ['BitwiseAnd', 'Add'],
   broadcastTo: ['Add', 'LogicalOr'],
   cast: ['Cast', 'NotEqual', 'Select', 'IsNan'],
   clip: ['Maximum', 'Minimum', 'Select', 'IsNan'],
