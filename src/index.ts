@@ -48,11 +48,16 @@ export { type SgdOptions, sgd } from './optimizers/sgd.js';
 export {
   applyUpdates,
   type GradientTransformation,
+  type OptimizerState,
   type PlainTree,
   type ScalarLike,
   type Update,
 } from './optimizers/transformation.js';
 export { foldIn, type Seed, toSeed } from './random/philox.js';
+export { type InfluenceBalancingOptions, influenceBalancing } from './tasks/influence-balancing.js';
+export { type LinearRecurrenceOptions, linearRecurrence } from './tasks/linear-recurrence.js';
+export { type MlpClassifierOptions, mlpClassifier } from './tasks/mlp-classifier.js';
+export { type ToyRegressionOptions, toyRegression2d } from './tasks/toy-regression.js';
 export type { DrawOptions, Rng } from './trace/rng.js';
 export {
   defineUnroll,

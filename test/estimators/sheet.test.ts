@@ -1,8 +1,19 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Device, defineUnroll, fullEs, gpes, nres, pes, shape, truncatedEs } from '../../src/index.js';
+import {
+  type Device,
+  defineUnroll,
+  fullEs,
+  gpes,
+  nres,
+  openDevice,
+  pes,
+  shape,
+  truncatedEs,
+} from '../../src/index.js';
 import { linearRecurrence } from '../../src/tasks/linear-recurrence.js';
-import { effort, openFastest } from '../support/devices.js';
+import { effort, NATIVE, openFastest } from '../support/devices.js';
+import { ESTIMATORS } from './estimators.js';
 import { CASES, linearLosses } from './linear-losses.js';
 
 const THETA = { theta: 0.4 };
@@ -300,5 +311,26 @@ describe('identities on the same noise', () => {
     expect([...clipped.pairGradients!]).toEqual([...signed.pairGradients!]);
     const halfDifference = Math.abs(signed.pairGradients![0] / plain.pairGradients![0]);
     expect(halfDifference).toBeLessThan(1);
+  });
+});
+
+describe.runIf(NATIVE)('the native device with one thread and with two', () => {
+  it.each(ESTIMATORS)('$name: the same bits', async (listed) => {
+    const rows: number[][] = [];
+    for (const threads of [1, 2]) {
+      await using device = await openDevice('cpu', { threads });
+      using program = device.compile(linearRecurrence());
+      const estimator = listed.make(program, { particles: 3000, sigma: 0.5 }, 2);
+      let state = estimator.init(THETA, { seed: 5 });
+      const row: number[] = [];
+      for (let i = 0; i < 4; i++) {
+        const estimate = await estimator.step(THETA, state);
+        state = estimate.state;
+        row.push(estimate.gradient.theta, estimate.standardError!.theta, estimate.meanLoss);
+      }
+      state.inner.dispose();
+      rows.push(row);
+    }
+    expect(rows[1]).toEqual(rows[0]);
   });
 });
