@@ -6,6 +6,7 @@
 import { eventLoop } from './event-loop.js';
 import { kernels } from './kernels.js';
 import type { Line } from './measure.js';
+import { memory } from './memory.js';
 import { ROLLOUT_CASES, rollout } from './rollout.js';
 import { threads } from './threads.js';
 
@@ -13,6 +14,7 @@ const SUITES: Readonly<Record<string, () => Promise<Line[]>>> = {
   ...Object.fromEntries(ROLLOUT_CASES.map((name) => [`rollout/${name}`, () => rollout(name)])),
   threads,
   'event-loop': eventLoop,
+  memory,
   kernels,
 };
 
