@@ -26,8 +26,8 @@ export interface DemoOptions {
 
 /** What the demo does on each device when it is not told: enough for a clear result in well under a minute on two cores. */
 const EFFORT = {
-  native: { particles: 4096, updates: 400, runs: 512 },
-  tfjs: { particles: 128, updates: 200, runs: 128 },
+  native: { particles: 2048, updates: 400, runs: 512 },
+  tfjs: { particles: 48, updates: 80, runs: 64 },
 } as const;
 
 /**
@@ -126,7 +126,7 @@ function scaledParticles(particles: number, { features, classes }: Problem): num
   const cost = BATCH * HIDDEN * (features + classes);
   const penguins = BATCH * HIDDEN * (9 + 3);
   const scaled = particles * Math.min(1, penguins / cost);
-  return Math.max(64, 2 * Math.round(scaled / 2));
+  return Math.max(32, 2 * Math.round(scaled / 2));
 }
 
 function settingsText({ learningRate, momentum, weightDecay, decayExponent }: Settings): string {

@@ -50,7 +50,8 @@ ${learning}
 <p class="note">Validation loss after each of ${result.horizon} training steps: mean, and the middle 95 % of the runs.</p>
 <h2>The outer loss</h2>
 ${outer}
-<p class="note">What is tuned for: the loss on ${table.tuning} tuning rows, averaged over the training run. Each of ${result.updates} updates advances
+<p class="note">What is tuned for: the loss on ${table.tuning} tuning rows, averaged over the training run with weights that grow linearly from its first to its
+last step. Each of ${result.updates} updates advances
 ${result.particles.toLocaleString('en')} perturbed training runs by ${result.truncation} steps.</p>
 <h2>The settings</h2>
 ${settings}

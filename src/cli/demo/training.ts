@@ -61,8 +61,9 @@ function dataShapes({ train, features, classes }: Problem, held: Part) {
 }
 
 /**
- * What is tuned: loss = cross-entropy of a minibatch of tuning rows after each training step. All particles share the minibatches, so that
- * losses differ because of theta; each antithetic pair begins with its own weights.
+ * What is tuned: loss = cross-entropy of a minibatch of tuning rows after each training step, times 2 (t + 1) / (T + 1): speed counts, and
+ * where training ends counts more. All particles share the minibatches, so that losses differ because of theta; each antithetic pair
+ * begins with its own weights.
  */
 export function tuningUnroll(problem: Problem) {
   const { train, tuning } = problem;
@@ -79,7 +80,11 @@ export function tuningUnroll(problem: Problem) {
       const heldRows = rng.integers([BATCH], 0, tuning.rows);
       const heldX = tf.gather(data.heldX, heldRows);
       const heldY = tf.gather(data.heldY, heldRows);
-      return { state: next, loss: crossEntropy(logits(next.weights, heldX), heldY) };
+      const weight = t
+        .toFloat()
+        .add(1)
+        .mul(2 / (HORIZON + 1));
+      return { state: next, loss: crossEntropy(logits(next.weights, heldX), heldY).mul(weight) };
     },
   });
 }

@@ -9,7 +9,9 @@ export const TRUNCATION = 10;
 /** Standard deviation of the perturbations, in the unconstrained units of theta. */
 export const SIGMA = 0.1;
 /** Step of Adam at the first update; it falls linearly to a tenth. */
-const OUTER_RATE = 0.05;
+const OUTER_RATE = 0.1;
+/** Limit of a pair's difference in mean loss: a run on the verge of divergence must not outvote all others. */
+const CLIP = 0.5;
 /** Share of the updates at the end over which theta is averaged. */
 const AVERAGED = 0.2;
 
@@ -40,9 +42,17 @@ export interface Tuning {
 export async function tune(device: Device, problem: Problem, options: TuneOptions): Promise<Tuning> {
   const { particles, updates, signal } = options;
   using program = device.compile(tuningUnroll(problem), { data: trainingData(problem, problem.tuning) });
-  const estimator = pes(program, { particles, sigma: SIGMA, truncation: TRUNCATION, normalisation: 'mean' });
+  const estimator = pes(program, {
+    particles,
+    sigma: SIGMA,
+    truncation: TRUNCATION,
+    normalisation: 'mean',
+    difference: { clip: CLIP },
+  });
   const optimizer = adam({
     learningRate: linearSchedule({ from: OUTER_RATE, to: OUTER_RATE / 10, steps: updates }),
+    // A memory of 100 updates: the gradients of the first ones, far from the optimum, are much larger than the later ones.
+    beta2: 0.99,
   });
 
   let theta = toTheta(options.start);
