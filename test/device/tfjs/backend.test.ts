@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeviceDriver, UnrollSpec } from '../../../src/device/driver.js';
@@ -85,6 +88,38 @@ describe('the choice of a backend', () => {
     using again = driver.load(erfUnroll(), []);
     expect(again.plan().text).toContain('tfjs backend wasm');
     expect(await lossOf(driver)).toBeCloseTo(0.5204999, 5);
+  });
+
+  it('survives candidates that crash or cannot load, and reports how they failed', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'unrolled-backends-'));
+    const install = (name: string, code: string) => {
+      const path = join(folder, 'node_modules', ...name.split('/'));
+      mkdirSync(path, { recursive: true });
+      writeFileSync(join(path, 'package.json'), JSON.stringify({ name, version: '4.22.0', main: 'main.js' }));
+      writeFileSync(join(path, 'main.js'), code);
+    };
+    install(
+      '@tensorflow/tfjs-node-gpu',
+      "process.kill(process.pid, 'SIGSEGV'); setInterval(() => {}, 1000);",
+    );
+    install(
+      '@tensorflow/tfjs-node',
+      "throw new Error('libtensorflow.so.2: cannot open shared object file');",
+    );
+    const home = process.cwd();
+    process.chdir(folder);
+    try {
+      const other = await openTfjsDevice();
+      expect(other.description).toContain('backend wasm');
+      expect(other.notes).toEqual([
+        '@tensorflow/tfjs-node-gpu: crashed with SIGSEGV while loading',
+        '@tensorflow/tfjs-node: Error: libtensorflow.so.2: cannot open shared object file',
+      ]);
+      await other.dispose();
+    } finally {
+      process.chdir(home);
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('refuses a backend that is not there, or unknown, with the reason', async () => {
