@@ -1,6 +1,11 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  // The package by its own name is the source, not whatever dist/ holds.
+  resolve: {
+    alias: [{ find: /^unrolled$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) }],
+  },
   test: {
     include: ['test/**/*.test.ts'],
     // A fork each: the native addon's environment and tfjs's global engine must not be shared between files.
