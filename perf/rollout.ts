@@ -74,7 +74,7 @@ async function mlpSgd(): Promise<Line[]> {
   using program = device.compile(definition, { data });
   const particles = 4096;
   const theta = { logLearningRate: spread(particles, -6, -2) };
-  return compare(
+  return await compare(
     'rollout',
     'mlp-sgd',
     UNIT,
@@ -96,7 +96,7 @@ async function toy2d(): Promise<Line[]> {
   using program = device.compile(definition);
   const particles = 65_536;
   const theta = { logFirst: spread(particles, -4, 2), logLast: spread(particles, 2, -4) };
-  return compare(
+  return await compare(
     'rollout',
     'toy-2d',
     UNIT,

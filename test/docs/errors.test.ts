@@ -12,7 +12,7 @@ describe('docs/errors.md', () => {
     );
     const sources = files.map((name) => readFileSync(join(root, 'src', name), 'utf8')).join('\n');
     // Codes of ours are thrown with super('ERR_X' or as the code of an error; Node's own ones only name reasons.
-    const codes = [...sources.matchAll(/(?:super\(|UnrolledError\(\s*|code: |\?\? )'(ERR_[A-Z_]+)'/g)].map(
+    const codes = [...sources.matchAll(/(?:super\(\s*|UnrolledError\(\s*|code: |\?\? )'(ERR_[A-Z_]+)'/g)].map(
       ([, code]) => code,
     );
     const page = readFileSync(join(root, 'docs', 'errors.md'), 'utf8');
