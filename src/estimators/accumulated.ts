@@ -20,6 +20,7 @@ import { type CheckedOptions, sigmaFactor } from './options.js';
 import { finitePairs, halfDifferences } from './pair-differences.js';
 import { finishEstimate, type ProgramOf, perturbedRun } from './runs.js';
 import { estimatorSeeds } from './seeds.js';
+import { forRows } from './slices.js';
 import { firstOffsets, type Staggering, type Windows, windowsAt } from './windows.js';
 
 /** State of PES, NRES and GPES. The arrays are overwritten by the next step. */
@@ -97,11 +98,11 @@ async function drawPerturbations(
     await noise.accumulate(accumulator, scale, { rows: pairs, dim, seed, noiseStep: number });
   } else if (drawn.includes(1)) {
     const eps = await noise.fill({ rows: pairs, dim, seed, noiseStep: number });
-    for (let p = 0; p < pairs; p++) {
-      if (!drawn[p]) continue;
+    await forRows(pairs, dim, (p) => {
+      if (!drawn[p]) return;
       // The same roundings as the device's `accumulate`.
       for (let j = 0, i = p * dim; j < dim; j++, i++) accumulator[i] += Math.fround(scale[j] * eps[i]);
-    }
+    });
   }
   return drawn;
 }
@@ -133,13 +134,13 @@ async function windowThetas(
   const dim = mean.length;
   const eps = await noise.fill({ rows: pairs, dim, seed, noiseStep });
   const values = new Float32Array(2 * pairs * dim);
-  for (let p = 0; p < pairs; p++) {
+  await forRows(pairs, dim, (p) => {
     for (let j = 0, i = p * dim; j < dim; j++, i++) {
       const perturbation = Math.fround(Math.fround(sigma[j] * factors[p]) * eps[i]);
       values[i] = mean[j] + perturbation;
       values[pairs * dim + i] = mean[j] - perturbation;
     }
-  }
+  });
   return { kind: 'perParticle', values };
 }
 
@@ -179,14 +180,14 @@ function windowDifferences(result: RunResult, windows: Windows, method: Accumula
 }
 
 /** The state after a window: accumulators of ended episodes begin anew, with the current perturbation where it acts on. */
-function afterWindow(
+async function afterWindow(
   state: AccumulatedState,
   windows: Windows,
   differences: { readonly first: Float64Array; readonly second: Float64Array },
   eps: Float32Array | undefined,
   scale: Float32Array,
   factor: number,
-): void {
+): Promise<void> {
   const dim = scale.length;
   const { accumulator, block, previous, sigmaFactor: factors } = state;
   for (let p = 0; p < previous.length; p++) {
@@ -254,7 +255,7 @@ export async function stepAccumulated<Theta, S>(
     pairGradients: options.recordPairGradients,
     unit: scale,
   });
-  afterWindow(state, windows, differences, eps, scale, factor);
+  await afterWindow(state, windows, differences, eps, scale, factor);
   const next: AccumulatedState<S> = {
     ...state,
     update: state.update + 1,

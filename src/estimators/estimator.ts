@@ -67,8 +67,9 @@ export interface GradientEstimator<Theta, State extends EstimatorState> {
   /** The state before the first estimate. `theta` is only checked. Throws OptionError, ShapeError. */
   init(theta: InputsOf<Theta>, options: { readonly seed: number }): State;
   /**
-   * One estimate at `theta`, and the state that the next one needs. `state` is used up: passing it again is an OptionError.
-   * Rejects with AbortedError when the signal fires.
+   * One estimate at `theta`, and the state that the next one needs. `state` is used up: passing it again is an OptionError, while the step is
+   * under way a DeviceError. Rejects with AbortedError when the signal fires, and with UnrolledError ERR_NON_FINITE when no pair
+   * is left whose losses are finite; go on from a checkpoint then.
    */
   step(theta: InputsOf<Theta>, state: State, options?: EstimatorStepOptions): Promise<Estimate<Theta, State>>;
   /** A state as one block of bytes; a run resumed from it goes on exactly as the uninterrupted one, on the same device. */

@@ -10,7 +10,7 @@ import { restoreEstimator, saveEstimator } from './estimator-checkpoint.js';
 import { pairStatistics } from './gradient-statistics.js';
 import { checkEstimatorOptions, ESTIMATOR_KEYS, type EstimatorOptions, sigmaFactor } from './options.js';
 import { finitePairs, halfDifferences } from './pair-differences.js';
-import { checkUnused, finishEstimate, perturbedRun } from './runs.js';
+import { exclusively, finishEstimate, perturbedRun } from './runs.js';
 import { estimatorSeeds } from './seeds.js';
 
 /** What an episode's losses amount to. */
@@ -82,33 +82,33 @@ export function fullEs<Theta, S, M>(
         t: new Int32Array(pairs),
       };
     },
-    step: async (theta, state, stepOptions = {}) => {
-      checkUnused(state);
-      const mean = program.theta.pack(theta);
-      const seeds = estimatorSeeds(state.seed);
-      const factor = sigmaFactor(checked, state.update);
-      const scaled = sigma.map((value) => value * factor);
-      const perturbation = { seed: seeds.perturbations, noiseStep: state.update >>> 0 };
-      const thetas = { kind: 'perturbed', mean, sigma: scaled, ...perturbation } as const;
-      const result = await perturbedRun(program, state, horizon, thetas, seeds.steps, {
-        ...stepOptions,
-        perStep: checked.recordLosses || objective === 'last' || objective === 'min',
-      });
-      const sums = result.lossSums.subarray(0, checked.particles);
-      const kept = finitePairs([sums], pairs, checked.nonFinite);
-      const values = objectives(objective, sums, result.losses, horizon);
-      const weights = halfDifferences(values, kept, 1, checked.difference);
-      const matrix = await noise.fill({ rows: pairs, dim, ...perturbation });
-      const terms = [{ weights, matrix, scale: scaled.map((value) => 1 / value) }];
-      const wanted = { standardError: checked.standardError, pairGradients: checked.recordPairGradients };
-      const statistics = await pairStatistics(noise, terms, kept, dim, wanted);
-      const next = { ...state, update: state.update + 1, step: state.step + horizon };
-      return finishEstimate(program, checked, next, result, kept, statistics, {
-        steps: horizon,
-        resets: pairs,
-        accumulatorNorm: 1,
-      });
-    },
+    step: (theta, state, stepOptions = {}) =>
+      exclusively(state, async () => {
+        const mean = program.theta.pack(theta);
+        const seeds = estimatorSeeds(state.seed);
+        const factor = sigmaFactor(checked, state.update);
+        const scaled = sigma.map((value) => value * factor);
+        const perturbation = { seed: seeds.perturbations, noiseStep: state.update >>> 0 };
+        const thetas = { kind: 'perturbed', mean, sigma: scaled, ...perturbation } as const;
+        const result = await perturbedRun(program, state, horizon, thetas, seeds.steps, {
+          ...stepOptions,
+          perStep: checked.recordLosses || objective === 'last' || objective === 'min',
+        });
+        const sums = result.lossSums.subarray(0, checked.particles);
+        const kept = finitePairs([sums], pairs, checked.nonFinite);
+        const values = objectives(objective, sums, result.losses, horizon);
+        const weights = halfDifferences(values, kept, 1, checked.difference);
+        const matrix = await noise.fill({ rows: pairs, dim, ...perturbation });
+        const terms = [{ weights, matrix, scale: scaled.map((value) => 1 / value) }];
+        const wanted = { standardError: checked.standardError, pairGradients: checked.recordPairGradients };
+        const statistics = await pairStatistics(noise, terms, kept, dim, wanted);
+        const next = { ...state, update: state.update + 1, step: state.step + horizon };
+        return finishEstimate(program, checked, next, result, kept, statistics, {
+          steps: horizon,
+          resets: pairs,
+          accumulatorNorm: 1,
+        });
+      }),
     checkpoint: (state) => saveEstimator(program, 'fullEs', settings, state, {}),
     restore: async (bytes) =>
       (await restoreEstimator(program, 'fullEs', settings, bytes, { t: pairs })).state,

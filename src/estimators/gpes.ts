@@ -15,7 +15,7 @@ import {
 import type { GradientEstimator } from './estimator.js';
 import { restoreEstimator, saveEstimator } from './estimator-checkpoint.js';
 import { checkEstimatorOptions, checkTruncation, ESTIMATOR_KEYS, type EstimatorOptions } from './options.js';
-import { checkUnused } from './runs.js';
+import { exclusively } from './runs.js';
 import type { Staggering } from './windows.js';
 
 /** Options of the estimators that work on truncation windows. */
@@ -62,10 +62,10 @@ export function accumulatingEstimator<Theta, S, M>(
       program.theta.pack(theta);
       return initAccumulated(program, whole, seed);
     },
-    step: async (theta, state, stepOptions = {}) => {
-      checkUnused(state);
-      return stepAccumulated(program, whole, program.theta.pack(theta), state, stepOptions);
-    },
+    step: (theta, state, stepOptions = {}) =>
+      exclusively(state, () =>
+        stepAccumulated(program, whole, program.theta.pack(theta), state, stepOptions),
+      ),
     checkpoint: (state) => {
       const { accumulator, noiseStep, sigmaFactor, block, previous } = state;
       return saveEstimator(program, name, settings, state, {

@@ -1,5 +1,6 @@
 /** From what each pair contributes to the gradient: its mean and its standard error. */
 import type { NoiseKernels } from '../device/driver.js';
+import { forRows } from './slices.js';
 
 /** A part of what pairs contribute: row r of the sum is weights[r] * scale * matrix[r, :]. */
 export interface PairTerm {
@@ -21,9 +22,6 @@ export interface PairStatistics {
   /** Root mean square of the first matrix divided by `unit`, over kept pairs and parameters; NaN without standard errors. */
   readonly matrixNorm: number;
 }
-
-/** Elements handled between two turns of the event loop: about 2 ms of work. */
-const SLICE_ELEMENTS = 1 << 19;
 
 /**
  * gradient = 1/n sum over pairs of the sum of terms, n the number of kept pairs. The mean comes from the device's kernel; the squared
@@ -54,27 +52,22 @@ export async function pairStatistics(
   const { matrix: weighted } = terms[0];
   const inverse = Float64Array.from({ length: dim }, (_, j) => 1 / (wanted.unit ? wanted.unit[j] : 1));
   let norm = 0;
-  const rowsPerSlice = Math.max(1, Math.floor(SLICE_ELEMENTS / Math.max(1, dim)));
-  for (let first = 0; first < pairs; first += rowsPerSlice) {
-    if (first > 0) await new Promise<void>((resolve) => setImmediate(resolve));
-    const end = Math.min(pairs, first + rowsPerSlice);
-    for (let r = first; r < end; r++) {
-      if (!kept[r]) continue;
-      row.fill(0);
-      for (const { weights, matrix, scale } of terms) {
-        const weight = weights[r];
-        if (weight === 0) continue;
-        for (let j = 0, i = r * dim; j < dim; j++, i++) row[j] += weight * matrix[i] * (scale ? scale[j] : 1);
-      }
-      for (let j = 0, i = r * dim; j < dim; j++, i++) {
-        const deviation = row[j] - gradient[j];
-        squares[j] += deviation * deviation;
-        const unscaled = weighted[i] * inverse[j];
-        norm += unscaled * unscaled;
-      }
-      pairGradients?.set(row, r * dim);
+  await forRows(pairs, dim, (r) => {
+    if (!kept[r]) return;
+    row.fill(0);
+    for (const { weights, matrix, scale } of terms) {
+      const weight = weights[r];
+      if (weight === 0) continue;
+      for (let j = 0, i = r * dim; j < dim; j++, i++) row[j] += weight * matrix[i] * (scale ? scale[j] : 1);
     }
-  }
+    for (let j = 0, i = r * dim; j < dim; j++, i++) {
+      const deviation = row[j] - gradient[j];
+      squares[j] += deviation * deviation;
+      const unscaled = weighted[i] * inverse[j];
+      norm += unscaled * unscaled;
+    }
+    pairGradients?.set(row, r * dim);
+  });
   const standardError = wanted.standardError
     ? squares.map((sum) => (count > 1 ? Math.sqrt(sum / (count - 1) / count) : Number.NaN))
     : undefined;

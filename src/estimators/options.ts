@@ -20,7 +20,7 @@ export interface EstimatorOptions<Theta> {
   readonly difference?: DifferencePolicy;
   /** Pairs whose losses are not finite are dropped and counted, or make the step reject. Default 'drop'. */
   readonly nonFinite?: NonFinitePolicy;
-  /** Compute standard errors. Default true. */
+  /** Compute standard errors: pairs x P multiply-adds in JavaScript, in slices that let the event loop turn. Default true. */
   readonly standardError?: boolean;
   /** Also return the losses of every step, or what each pair contributes. Default: neither. */
   readonly record?: { readonly losses?: boolean; readonly pairGradients?: boolean };

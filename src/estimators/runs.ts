@@ -20,6 +20,20 @@ export function checkUnused(state: EstimatorState): void {
   }
 }
 
+/**
+ * Runs one step of an estimator on a state that no other step uses. Rejects with OptionError when the state is used up, DeviceError
+ * ERR_BUSY when another step of it is under way.
+ */
+export async function exclusively<T>(state: EstimatorState, step: () => Promise<T>): Promise<T> {
+  checkUnused(state);
+  state.inner.hold();
+  try {
+    return await step();
+  } finally {
+    state.inner.release();
+  }
+}
+
 /** Advances the inner states of all pairs by one window. */
 export async function perturbedRun<Theta, S>(
   program: ProgramOf<Theta, S>,

@@ -13,7 +13,7 @@ import type { TruncatedOptions } from './gpes.js';
 import { pairStatistics } from './gradient-statistics.js';
 import { checkEstimatorOptions, checkTruncation, ESTIMATOR_KEYS, sigmaFactor } from './options.js';
 import { finitePairs, halfDifferences } from './pair-differences.js';
-import { checkUnused, finishEstimate, perturbedRun } from './runs.js';
+import { exclusively, finishEstimate, perturbedRun } from './runs.js';
 import { estimatorSeeds } from './seeds.js';
 import { firstOffsets, windowsAt, windowsPerEpisode } from './windows.js';
 
@@ -94,69 +94,70 @@ export function truncatedEs<Theta, S, M>(
       const t = firstOffsets(groups, horizon, truncation, staggering, seed);
       return { inner: program.createState(groups, { stagger: t }), update: 0, step: 0, seed, t };
     },
-    step: async (theta, state, stepOptions = {}) => {
-      checkUnused(state);
-      const mean = program.theta.pack(theta);
-      const seeds = estimatorSeeds(state.seed);
-      const factor = sigmaFactor(checked, state.update);
-      const scaled = sigma.map((value) => value * factor);
-      const perturbation = { seed: seeds.perturbations, noiseStep: state.update >>> 0 };
-      const thetas = { kind: 'perturbed', mean, sigma: scaled, ...perturbation } as const;
-      const spread = await state.inner.gather(ancestors);
-      let inner = state.inner;
-      let result: RunResult;
-      let kept: Uint8Array;
-      try {
-        result = await perturbedRun(
-          program,
-          { inner: spread, step: state.step },
-          truncation,
-          thetas,
-          seeds.steps,
-          {
-            ...stepOptions,
-            perStep: checked.recordLosses,
-          },
-        );
-        // Before anything is carried on, so that a step that rejects leaves the state as it was.
-        kept = finitePairs([windowSums(result.lossSums)], pairs, checked.nonFinite);
-        if (carry === 'positive') {
-          inner = await spread.gather(ancestors.subarray(0, pairs));
-          state.inner.dispose();
-        } else {
-          const { signal } = stepOptions;
-          await program.loaded.run({
-            state: inner.driver,
-            steps: truncation,
-            theta: { kind: 'shared', values: mean },
-            seed: seeds.steps,
-            firstStep: state.step >>> 0,
-            antithetic: false,
-            record: 'sum',
-            ...(signal && { signal }),
-          });
-          inner.advance(truncation);
+    step: (theta, state, stepOptions = {}) =>
+      exclusively(state, async () => {
+        const mean = program.theta.pack(theta);
+        const seeds = estimatorSeeds(state.seed);
+        const factor = sigmaFactor(checked, state.update);
+        const scaled = sigma.map((value) => value * factor);
+        const perturbation = { seed: seeds.perturbations, noiseStep: state.update >>> 0 };
+        const thetas = { kind: 'perturbed', mean, sigma: scaled, ...perturbation } as const;
+        const spread = await state.inner.gather(ancestors);
+        let inner = state.inner;
+        let result: RunResult;
+        let kept: Uint8Array;
+        try {
+          result = await perturbedRun(
+            program,
+            { inner: spread, step: state.step },
+            truncation,
+            thetas,
+            seeds.steps,
+            {
+              ...stepOptions,
+              perStep: checked.recordLosses,
+            },
+          );
+          // Before anything is carried on, so that a step that rejects leaves the state as it was.
+          kept = finitePairs([windowSums(result.lossSums)], pairs, checked.nonFinite);
+          if (carry === 'positive') {
+            inner = await spread.gather(ancestors.subarray(0, pairs));
+            state.inner.dispose();
+          } else {
+            const { signal } = stepOptions;
+            await program.loaded.run({
+              state: inner.driver,
+              steps: truncation,
+              theta: { kind: 'shared', values: mean },
+              seed: seeds.steps,
+              firstStep: state.step >>> 0,
+              antithetic: false,
+              record: 'sum',
+              ...(signal && { signal }),
+            });
+            inner.advance(truncation);
+          }
+        } finally {
+          spread.dispose();
         }
-      } finally {
-        spread.dispose();
-      }
-      const { next: t, resets } = windowsAt(state.t, truncation, horizon);
-      const totals = windowSums(result.lossSums);
-      const divisor = checked.normalisation === 'mean' ? truncation : 1;
-      const weights = halfDifferences(totals, kept, divisor, checked.difference);
-      const matrix = await noise.fill({ rows: pairs, dim, ...perturbation });
-      const terms = [{ weights, matrix, scale: scaled.map((value) => 1 / value) }];
-      const wanted = { standardError: checked.standardError, pairGradients: checked.recordPairGradients };
-      const statistics = await pairStatistics(noise, terms, kept, dim, wanted);
-      const next = { ...state, inner, t, update: state.update + 1, step: state.step + truncation };
-      const extra = carry === 'mean' ? { sequential: truncation, particle: truncation * groups } : undefined;
-      return finishEstimate(program, checked, next, result, kept, statistics, {
-        steps: truncation,
-        resets,
-        accumulatorNorm: 1,
-        ...(extra && { extraSteps: extra }),
-      });
-    },
+        const { next: t, resets } = windowsAt(state.t, truncation, horizon);
+        const totals = windowSums(result.lossSums);
+        const divisor = checked.normalisation === 'mean' ? truncation : 1;
+        const weights = halfDifferences(totals, kept, divisor, checked.difference);
+        const matrix = await noise.fill({ rows: pairs, dim, ...perturbation });
+        const terms = [{ weights, matrix, scale: scaled.map((value) => 1 / value) }];
+        const wanted = { standardError: checked.standardError, pairGradients: checked.recordPairGradients };
+        const statistics = await pairStatistics(noise, terms, kept, dim, wanted);
+        const next = { ...state, inner, t, update: state.update + 1, step: state.step + truncation };
+        const extra =
+          carry === 'mean' ? { sequential: truncation, particle: truncation * groups } : undefined;
+        return finishEstimate(program, checked, next, result, kept, statistics, {
+          steps: truncation,
+          resets,
+          accumulatorNorm: 1,
+          ...(extra && { extraSteps: extra }),
+        });
+      }),
     checkpoint: (state) => saveEstimator(program, 'truncatedEs', settings, state, {}),
     restore: async (bytes) =>
       (await restoreEstimator(program, 'truncatedEs', settings, bytes, { t: groups })).state,

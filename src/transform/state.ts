@@ -1,6 +1,6 @@
 /** The inner states of all particles: a handle on device memory. */
 import type { DriverState, StateSnapshot } from '../device/driver.js';
-import { OptionError } from '../errors.js';
+import { DeviceError, OptionError } from '../errors.js';
 
 /** A state copied out of the device; S is the structure of typed arrays that it is given in. */
 export interface ExportedState<S = unknown> {
@@ -22,6 +22,7 @@ export class UnrollState<S = unknown> {
   readonly driver: DriverState;
   readonly #rebuild: (leaves: StateSnapshot['leaves']) => S;
   #stepsDone: number;
+  #held = false;
 
   /** @internal */
   constructor(driver: DriverState, rebuild: (leaves: StateSnapshot['leaves']) => S, stepsDone: number) {
@@ -47,6 +48,21 @@ export class UnrollState<S = unknown> {
   /** @internal Called once the device has advanced the state. */
   advance(steps: number): void {
     this.#stepsDone += steps;
+  }
+
+  /** @internal Claims the state for a step of an estimator. Throws DeviceError ERR_BUSY when it is claimed already. */
+  hold(): void {
+    if (this.#held) {
+      throw new DeviceError('the state is in use by a step that has not ended; await it first', {
+        code: 'ERR_BUSY',
+      });
+    }
+    this.#held = true;
+  }
+
+  /** @internal */
+  release(): void {
+    this.#held = false;
   }
 
   /** Copies the state out. Rejects with DisposedError after `dispose`. */

@@ -189,7 +189,6 @@ describe.each(ESTIMATORS)('$name', (listed) => {
         { particles: 8, sigma: 0.1, record: { pairGradients: true } },
         2,
       );
-      if (listed.name === 'truncatedEs') return; // one mean state: all particles start from the same one
       const { gradient, info, meanLoss, pairGradients, state } = await estimator.step(
         { theta: 1 },
         estimator.init({ theta: 1 }, { seed: 1 }),
@@ -227,7 +226,9 @@ describe.each(ESTIMATORS)('$name', (listed) => {
       using program = device.compile(linearRecurrence());
       const estimator = listed.make(program, { particles: 8, sigma: 0.1 }, 2);
       const first = estimator.init({ theta: 1 }, { seed: 1 });
-      const { state } = await estimator.step({ theta: 1 }, first);
+      const running = estimator.step({ theta: 1 }, first);
+      await expect(estimator.step({ theta: 1 }, first)).rejects.toMatchObject({ code: 'ERR_BUSY' });
+      const { state } = await running;
       await expect(estimator.step({ theta: 1 }, first)).rejects.toThrow(/used up|disposed/);
       const last = await estimator.step({ theta: 1 }, state);
       last.state.inner.dispose();
@@ -261,7 +262,7 @@ describe.each(ESTIMATORS)('$name', (listed) => {
         { particles: 8, sigma: 0.1, record: { losses: true, pairGradients: true } },
         2,
       );
-      const { losses, pairGradients, gradient, meanLoss, info, state } = await estimator.step(
+      const { losses, pairGradients, gradient, standardError, meanLoss, info, state } = await estimator.step(
         { theta: 0.4 },
         estimator.init({ theta: 0.4 }, { seed: 2 }),
       );
@@ -270,6 +271,10 @@ describe.each(ESTIMATORS)('$name', (listed) => {
       expect(meanLoss).toBeCloseTo(losses!.reduce((a, b) => a + b) / losses!.length, 6);
       expect(gradient.theta).toBeCloseTo(pairGradients!.reduce((a, b) => a + b) / 4, 10);
       expect(info.particleSteps).toBeGreaterThanOrEqual(8 * steps);
+      const squares = pairGradients!.map((g) => (g - gradient.theta) ** 2).reduce((a, b) => a + b);
+      expect(standardError!.theta).toBeCloseTo(Math.sqrt(squares / 3 / 4), 10);
+      expect(info.gradientVariance).toBeCloseTo(squares / 12, 10);
+      expect(info.gradientNorm).toBeCloseTo(Math.abs(gradient.theta), 10);
       state.inner.dispose();
     });
 

@@ -166,6 +166,35 @@ describe('the linear recurrence with quadratic losses', () => {
   });
 });
 
+describe('diagnostics', () => {
+  it('the accumulator of PES grows with the root of the windows of an episode, that of NRES does not', async () => {
+    await using device = await openFastest();
+    using program = device.compile(linearRecurrence());
+    const norms = async (estimator: ReturnType<typeof pes<{ theta: unknown }, unknown, unknown>>) => {
+      let state = estimator.init(THETA as never, { seed: 1 });
+      const infos = [];
+      for (let i = 0; i < 4; i++) {
+        const estimate = await estimator.step(THETA as never, state);
+        state = estimate.state;
+        infos.push(estimate.info);
+      }
+      state.inner.dispose();
+      return infos;
+    };
+    const options = { particles: 8000, sigma: 0.3, truncation: 2 };
+    const persistent = await norms(pes(program, options) as never);
+    [1, Math.sqrt(2), Math.sqrt(3), 1].forEach((wanted, i) => {
+      // The norm over 4000 pairs varies by about 1 %.
+      expect(Math.abs(persistent[i].accumulatorNorm / wanted - 1)).toBeLessThan(0.05);
+    });
+    expect(persistent.map(({ resets }) => resets)).toEqual([0, 0, 4000, 0]);
+    expect(persistent.map(({ sequentialSteps }) => sequentialSteps)).toEqual([2, 2, 2, 2]);
+    for (const { accumulatorNorm } of await norms(nres(program, options) as never)) {
+      expect(Math.abs(accumulatorNorm - 1)).toBeLessThan(0.05);
+    }
+  });
+});
+
 describe('the variance formula for linear losses, 8 windows and 2 parameters', () => {
   let device: Device;
   beforeAll(async () => {
@@ -314,7 +343,8 @@ describe('identities on the same noise', () => {
   });
 });
 
-describe.runIf(NATIVE)('the native device with one thread and with two', () => {
+// Without the native engine there is nothing to compare.
+describe.each(NATIVE ? ['with one thread and with two'] : [])('the native device %s', () => {
   it.each(ESTIMATORS)('$name: the same bits', async (listed) => {
     const rows: number[][] = [];
     for (const threads of [1, 2]) {
