@@ -72,7 +72,7 @@ void runMatmul(const MatmulPlan& plan, TileContext& context) {
     const float* right = reinterpret_cast<const float*>(plan.product.swapped ? a : b);
     float* to = reinterpret_cast<float*>(plan.splat ? result : c);
     runProduct(plan.product, left, right, 0, plan.m, 0, plan.n, to, plan.splat ? plan.n : plan.cm, plan.splat ? 1 : plan.cn, context.scratch,
-               Ahead{}, nullptr);
+               nullptr);
     if (plan.splat)
       for (int64_t row = 0; row < plan.m; row++)
         copyRows(c + row * plan.cm, plan.cn, result + row * plan.n, 1, true, plan.n, plan.lanes);

@@ -34,13 +34,6 @@ struct ProductPlan {
   size_t packBytes;
 };
 
-// Memory that will be read soon after a part of the product is computed: element (m, n) of it (before turning) is fetched with
-// the tile that makes element (m, n). Strides in words. Null: nothing.
-struct Ahead {
-  const float* base;
-  int64_t rowStride, columnStride;
-};
-
 enum class ProductUse : uint8_t {
   kOnce,    // all of C in one call
   kBlocks,  // in several blocks, rows of blocks one after another
@@ -57,7 +50,7 @@ bool canUpdate(int32_t k);
 // scratch, which keeps its content from one block of a product to the next. a and b (already turned) point to element (0, 0).
 // `rate`: a row of lanes, for kUpdate; else null.
 void runProduct(const ProductPlan& plan, const float* a, const float* b, int32_t m0, int32_t m, int32_t n0, int32_t n, float* c,
-                int64_t cm, int64_t cn, void* pack, Ahead ahead, const float* rate);
+                int64_t cm, int64_t cn, void* pack, const float* rate);
 
 struct MatmulPlan;
 MatmulPlan* planMatmul(Reader& reader, int lanes, Arena& arena);

@@ -104,7 +104,7 @@ void runMatmulElementwise(const MatmulElementwisePlan& plan, TileContext& contex
       rate = reinterpret_cast<uint32_t*>(scratch);
     }
     runProduct(plan.product, a, b, 0, plan.m, 0, plan.n, reinterpret_cast<float*>(update.w.write(context)), update.w.strides[0],
-               update.w.strides[1], scratch + plan.packOffset, Ahead{}, reinterpret_cast<const float*>(rate));
+               update.w.strides[1], scratch + plan.packOffset, reinterpret_cast<const float*>(rate));
     return;
   }
   for (int32_t row = 0; row < plan.m; row += plan.blockRows) {
@@ -113,11 +113,11 @@ void runMatmulElementwise(const MatmulElementwisePlan& plan, TileContext& contex
       const int32_t columns = plan.n - column < plan.blockColumns ? plan.n - column : plan.blockColumns;
       if (plan.splat) {
         float* uniform = reinterpret_cast<float*>(scratch + plan.uniformOffset);
-        runProduct(plan.product, a, b, row, rows, column, columns, uniform, columns, 1, scratch + plan.packOffset, Ahead{}, nullptr);
+        runProduct(plan.product, a, b, row, rows, column, columns, uniform, columns, 1, scratch + plan.packOffset, nullptr);
         copyRows(reinterpret_cast<uint32_t*>(block), plan.rowWords, reinterpret_cast<uint32_t*>(uniform), 1, true,
                  int64_t{rows} * columns, plan.rowWords);
       } else {
-        runProduct(plan.product, a, b, row, rows, column, columns, block, columns * plan.rowWords, plan.rowWords, scratch + plan.packOffset, Ahead{}, nullptr);
+        runProduct(plan.product, a, b, row, rows, column, columns, block, columns * plan.rowWords, plan.rowWords, scratch + plan.packOffset, nullptr);
       }
       runElementwiseBlock(*plan.group, context, scratch + plan.groupOffset, reinterpret_cast<const uint32_t*>(block), row, rows, column, columns);
     }

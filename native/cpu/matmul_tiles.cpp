@@ -60,73 +60,81 @@ void tile(const float* __restrict a, const float* __restrict b, float* __restric
   using Words = typename VectorOf<kLanes>::words;
   const ptrdiff_t am = arguments.am, ak = arguments.ak, bk = arguments.bk, bn = arguments.bn, cm = arguments.cm, cn = arguments.cn;
   [[maybe_unused]] float* __restrict pack = arguments.pack;
-  V sum[kRows][kColumns][kVectors];
-#pragma GCC unroll 8
-  for (int i = 0; i < kRows; i++)
-#pragma GCC unroll 4
-    for (int j = 0; j < kColumns; j++)
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; v++) sum[i][j][v] = kFinish == Finish::kContinue ? loadVector<V>(c + i * cm + j * cn + v * kLanes) : V{};
-#pragma GCC unroll 2
-  for (; k > 0; k--, a += ak, b += bk) {
-    if constexpr (kUniformA) {
-      V right[kColumns][kVectors];
-#pragma GCC unroll 4
-      for (int j = 0; j < kColumns; j++)
-#pragma GCC unroll 4
-        for (int v = 0; v < kVectors; v++) {
-          right[j][v] = loadVector<V>(b + j * bn + v * kLanes);
-          if constexpr (kPacking) std::memcpy(pack + (j * kVectors + v) * kLanes, &right[j][v], sizeof(V));
-        }
-#pragma GCC unroll 8
-      for (int i = 0; i < kRows; i++) {
-        uint32_t word;
-        std::memcpy(&word, a + i * am, sizeof word);
-        const V left = (V)(Words{} + word);  // as an integer: 0 + x is not always x
-#pragma GCC unroll 4
-        for (int j = 0; j < kColumns; j++)
-#pragma GCC unroll 4
-          for (int v = 0; v < kVectors; v++) sum[i][j][v] = multiplyAdd<V>(left, right[j][v], sum[i][j][v]);
-      }
-    } else {
-      // Lanes have nothing to do with each other: one vector of lanes after the other keeps few operands alive.
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; v++) {
-        V right[kColumns];
-#pragma GCC unroll 4
-        for (int j = 0; j < kColumns; j++) {
-          right[j] = loadVector<V>(b + j * bn + v * kLanes);
-          if constexpr (kPacking) std::memcpy(pack + (j * kVectors + v) * kLanes, &right[j], sizeof(V));
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < kRows; i++) {
-          const V left = loadVector<V>(a + i * am + v * kLanes);
-#pragma GCC unroll 4
-          for (int j = 0; j < kColumns; j++) sum[i][j][v] = multiplyAdd<V>(left, right[j], sum[i][j][v]);
-        }
-      }
-    }
-    if constexpr (kPacking) pack += kColumns * kVectors * kLanes;
-  }
-  UNROLLED_FORGET(c);
-  if constexpr (kFinish == Finish::kUpdate) {
-    V rate[kVectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; v++) rate[v] = loadVector<V>(arguments.rate + v * kLanes);
+  for (int64_t tiles = arguments.tiles;;) {
+    const float* __restrict atA = a;
+    const float* __restrict atB = b;
+    V sum[kRows][kColumns][kVectors];
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; i++)
 #pragma GCC unroll 4
       for (int j = 0; j < kColumns; j++)
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; v++)
-          sum[i][j][v] = subtractProduct<V>(rate[v], sum[i][j][v], loadVector<V>(c + i * cm + j * cn + v * kLanes));
-  }
+        for (int v = 0; v < kVectors; v++) sum[i][j][v] = kFinish == Finish::kContinue ? loadVector<V>(c + i * cm + j * cn + v * kLanes) : V{};
+#pragma GCC unroll 2
+    for (int64_t step = k; step > 0; step--, atA += ak, atB += bk) {
+      if constexpr (kUniformA) {
+        V right[kColumns][kVectors];
+#pragma GCC unroll 4
+        for (int j = 0; j < kColumns; j++)
+#pragma GCC unroll 4
+          for (int v = 0; v < kVectors; v++) {
+            right[j][v] = loadVector<V>(atB + j * bn + v * kLanes);
+            if constexpr (kPacking) std::memcpy(pack + (j * kVectors + v) * kLanes, &right[j][v], sizeof(V));
+          }
 #pragma GCC unroll 8
-  for (int i = 0; i < kRows; i++)
+        for (int i = 0; i < kRows; i++) {
+          uint32_t word;
+          std::memcpy(&word, atA + i * am, sizeof word);
+          const V left = (V)(Words{} + word);  // as an integer: 0 + x is not always x
 #pragma GCC unroll 4
-    for (int j = 0; j < kColumns; j++)
+          for (int j = 0; j < kColumns; j++)
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; v++) std::memcpy(c + i * cm + j * cn + v * kLanes, &sum[i][j][v], sizeof(V));
+            for (int v = 0; v < kVectors; v++) sum[i][j][v] = multiplyAdd<V>(left, right[j][v], sum[i][j][v]);
+        }
+      } else {
+        // Lanes have nothing to do with each other: one vector of lanes after the other keeps few operands alive.
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; v++) {
+          V right[kColumns];
+#pragma GCC unroll 4
+          for (int j = 0; j < kColumns; j++) {
+            right[j] = loadVector<V>(atB + j * bn + v * kLanes);
+            if constexpr (kPacking) std::memcpy(pack + (j * kVectors + v) * kLanes, &right[j], sizeof(V));
+          }
+#pragma GCC unroll 8
+          for (int i = 0; i < kRows; i++) {
+            const V left = loadVector<V>(atA + i * am + v * kLanes);
+#pragma GCC unroll 4
+            for (int j = 0; j < kColumns; j++) sum[i][j][v] = multiplyAdd<V>(left, right[j], sum[i][j][v]);
+          }
+        }
+      }
+      if constexpr (kPacking) pack += kColumns * kVectors * kLanes;
+    }
+    UNROLLED_FORGET(c);
+    if constexpr (kFinish == Finish::kUpdate) {
+      V rate[kVectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; v++) rate[v] = loadVector<V>(arguments.rate + v * kLanes);
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < kColumns; j++)
+#pragma GCC unroll 4
+          for (int v = 0; v < kVectors; v++)
+            sum[i][j][v] = subtractProduct<V>(rate[v], sum[i][j][v], loadVector<V>(c + i * cm + j * cn + v * kLanes));
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; i++)
+#pragma GCC unroll 4
+      for (int j = 0; j < kColumns; j++)
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; v++) std::memcpy(c + i * cm + j * cn + v * kLanes, &sum[i][j][v], sizeof(V));
+    if (--tiles == 0) return;
+    a += arguments.aStep;
+    b += arguments.bStep;
+    c += arguments.cStep;
+  }
 }
 
 template <int kLanes, bool kUniformA, int kVectors, Finish kFinish, bool kPacking, int kRows, int kColumns>

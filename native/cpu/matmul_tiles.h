@@ -14,6 +14,9 @@ struct TileArguments {
   ptrdiff_t am, ak, bk, bn, cm, cn;
   float* pack;        // a packing tile also writes what it reads of B there, [k][columns][lanes], for the tiles below it
   const float* rate;  // of an updating tile: one row of lanes
+  // Several tiles of one size in a row: how many, and how far apart. Packs follow each other.
+  int64_t tiles;
+  ptrdiff_t aStep, bStep, cStep;
 };
 // What becomes of the sums.
 enum class Finish : int {

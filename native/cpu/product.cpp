@@ -89,28 +89,29 @@ struct LaneBlock {
   int64_t cm, cn;
   float* pack;         // of this span; of the block's first column where B is packed whole
   bool packed;         // by an earlier block of rows
-  Ahead ahead;
   const float* rate;   // of an update, at this lane; or null
   Cut rows, columns;
 
-  // One tile. `first`: no tile above has packed this panel.
-  void tile(int64_t row, int64_t height, int64_t column, int64_t width, int64_t k0, int64_t k, bool first) const {
+  // `count` tiles of one size, along a row of them or down a column. `first`: no tile above has packed their panels.
+  void run(bool alongColumns, int64_t count, int64_t row, int64_t height, int64_t column, int64_t width, int64_t k0, int64_t k, bool first) const {
+    if (count == 0) return;
     const int lanes = spanLanes(pass.span);
-    TileArguments arguments{plan.a.strides[0], plan.a.strides[1], plan.b.strides[0], plan.b.strides[1], cm, cn, pack, rate};
+    TileArguments arguments{plan.a.strides[0], plan.a.strides[1], plan.b.strides[0], plan.b.strides[1], cm, cn, pack, rate, count, 0, 0, 0};
     const float* panel = b + k0 * arguments.bk + column * arguments.bn;
     const bool packs = plan.packing != Packing::kNone;
-    if (plan.packing == Packing::kWhole) arguments.pack += column * plan.depth * lanes + k0 * width * lanes;
+    if (plan.packing == Packing::kWhole) arguments.pack += column * plan.depth * lanes;
     const bool write = packs && first && !packed;
     if (packs && !write) {
       panel = arguments.pack;
       arguments.bk = width * lanes;
       arguments.bn = lanes;
     }
-    if (ahead.base && k0 == 0) {
-      const float* p = ahead.base + row * ahead.rowStride + column * ahead.columnStride;
-      for (int64_t i = 0; i < height; i++)
-        for (int64_t j = 0; j < width; j++)
-          for (int64_t l = 0; l < lanes; l += 16) prefetch(p + i * ahead.rowStride + j * ahead.columnStride + l);
+    if (alongColumns) {
+      arguments.bStep = packs && !write ? width * plan.depth * lanes : width * arguments.bn;
+      arguments.cStep = width * cn;
+    } else {
+      arguments.aStep = height * arguments.am;
+      arguments.cStep = height * cm;
     }
     const Finish finish = rate ? Finish::kUpdate : k0 > 0 ? Finish::kContinue : Finish::kStore;
     tileKernel(plan.uniformA, finish, write, pass.span, static_cast<int>(height), static_cast<int>(width))(
@@ -121,15 +122,24 @@ struct LaneBlock {
     for (int64_t k0 = 0; k0 == 0 || k0 < plan.depth; k0 += plan.depthBlock) {
       const int64_t k = plan.depth - k0 < plan.depthBlock ? plan.depth - k0 : plan.depthBlock;
       if (plan.rowsOutside) {
-        for (int64_t i = 0, row = 0; i < rows.pieces; row += rows.length(i++))
-          for (int64_t j = 0, column = 0; j < columns.pieces; column += columns.length(j++))
-            tile(row, rows.length(i), column, columns.length(j), k0, k, i == 0);
-      } else {
-        for (int64_t j = 0, column = 0; j < columns.pieces; column += columns.length(j++))
-          for (int64_t i = 0, row = 0; i < rows.pieces; row += rows.length(i++)) {
-            tile(row, rows.length(i), column, columns.length(j), k0, k, i == 0);
-            if (plan.packing == Packing::kPanel && j + 1 < columns.pieces) fetchPanel(column + columns.length(j), columns.length(j + 1), k0, k, i);
-          }
+        const int64_t wide = columns.longer * (columns.size + 1);
+        for (int64_t i = 0, row = 0; i < rows.pieces; row += rows.length(i++)) {
+          run(true, columns.longer, row, rows.length(i), 0, columns.size + 1, k0, k, i == 0);
+          run(true, columns.pieces - columns.longer, row, rows.length(i), wide, columns.size, k0, k, i == 0);
+        }
+        continue;
+      }
+      for (int64_t j = 0, column = 0; j < columns.pieces; column += columns.length(j++)) {
+        const int64_t width = columns.length(j);
+        if (plan.packing == Packing::kNone) {
+          run(false, rows.longer, 0, rows.size + 1, column, width, k0, k, false);
+          run(false, rows.pieces - rows.longer, rows.longer * (rows.size + 1), rows.size, column, width, k0, k, false);
+          continue;
+        }
+        for (int64_t i = 0, row = 0; i < rows.pieces; row += rows.length(i++)) {
+          run(false, 1, row, rows.length(i), column, width, k0, k, i == 0);
+          if (plan.packing == Packing::kPanel && j + 1 < columns.pieces) fetchPanel(column + width, columns.length(j + 1), k0, k, i);
+        }
       }
     }
   }
@@ -145,7 +155,7 @@ struct LaneBlock {
 
 // Rows of lanes: B varies.
 void runLanes(const ProductPlan& plan, const float* a, const float* b, int64_t row0, int64_t m, int64_t column0, int64_t n, float* c,
-              int64_t cm, int64_t cn, float* pack, Ahead ahead, const float* rate) {
+              int64_t cm, int64_t cn, float* pack, const float* rate) {
   a += row0 * plan.a.strides[0];
   b += column0 * plan.b.strides[1];
   for (int p = 0; p < plan.passes; p++) {
@@ -154,10 +164,8 @@ void runLanes(const ProductPlan& plan, const float* a, const float* b, int64_t r
     for (int block = 0; block < pass.blocks; block++) {
       const int64_t lane = pass.lane + int64_t{block} * lanes;
       float* blockPack = plan.packing == Packing::kWhole ? pack + int64_t{plan.depth} * (lane * plan.columns + column0 * lanes) : pack;
-      Ahead blockAhead = ahead;
-      if (blockAhead.base) blockAhead.base += lane;
       LaneBlock{plan, pass, plan.uniformA ? a : a + lane, b + lane, c + lane, cm, cn, blockPack,
-                plan.packing == Packing::kWhole && row0 > 0, blockAhead, rate ? rate + lane : nullptr, Cut(m, pass.rows), Cut(n, pass.columns)}
+                plan.packing == Packing::kWhole && row0 > 0, rate ? rate + lane : nullptr, Cut(m, pass.rows), Cut(n, pass.columns)}
           .run();
     }
   }
@@ -193,7 +201,7 @@ void runUniform(const ProductPlan& plan, const float* a, const float* b, int64_t
         panel = pack;
         panelRow = panelWidth;
       }
-      const TileArguments arguments{plan.a.strides[0], plan.a.strides[1], panelRow, 0, toRow, 0, nullptr, nullptr};
+      const TileArguments arguments{plan.a.strides[0], plan.a.strides[1], panelRow, 0, toRow, 0, nullptr, nullptr, 1, 0, 0, 0};
       int64_t row = 0;
       for (int64_t i = 0; i < rows.pieces; i++) {
         const int64_t height = rows.length(i);
@@ -281,16 +289,16 @@ void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, i
 }
 
 void runProduct(const ProductPlan& plan, const float* a, const float* b, int32_t m0, int32_t m, int32_t n0, int32_t n, float* c,
-                int64_t cm, int64_t cn, void* pack, Ahead ahead, const float* rate) {
+                int64_t cm, int64_t cn, void* pack, const float* rate) {
   if (m == 0 || n == 0) return;
   float* packed = alignedFloats(pack);
   if (plan.mode == 0) {
     if (plan.swapped) runUniform(plan, a + n0 * plan.a.strides[0], b + m0 * plan.b.strides[1], n, m, c, cn, cm, packed);
     else runUniform(plan, a + m0 * plan.a.strides[0], b + n0 * plan.b.strides[1], m, n, c, cm, cn, packed);
   } else if (plan.swapped) {
-    runLanes(plan, a, b, n0, n, m0, m, c, cn, cm, packed, {ahead.base, ahead.columnStride, ahead.rowStride}, rate);
+    runLanes(plan, a, b, n0, n, m0, m, c, cn, cm, packed, rate);
   } else {
-    runLanes(plan, a, b, m0, m, n0, n, c, cm, cn, packed, ahead, rate);
+    runLanes(plan, a, b, m0, m, n0, n, c, cm, cn, packed, rate);
   }
 }
 
