@@ -218,6 +218,8 @@ void runUniform(const ProductPlan& plan, const float* a, const float* b, int64_t
 
 // What one span reads of B should stay below this to be left where it is.
 constexpr int64_t kSmallB = 16384;
+// Below this depth writing C out is a large part of a tile's work.
+constexpr int32_t kShallow = 64;
 // A whole B may be packed if it leaves half of the second-level cache to the rest.
 constexpr int64_t kLargeB = 384 * 1024;
 
@@ -226,8 +228,8 @@ void choosePacking(ProductPlan& plan, int lanes, ProductUse use) {
   const int64_t spanBytes = int64_t{4} * plan.depth * plan.columns * spanLanes(pass.span);
   const bool oneDepth = plan.depthBlock >= plan.depth;
   const bool whole = oneDepth && spanBytes <= kLargeB;
-  // An update reads and writes C, which should be passed over in its own order.
-  plan.rowsOutside = whole && (!plan.uniformA || (use == ProductUse::kUpdate && !plan.swapped));
+  // What reads and writes C as much as it computes should pass over it in its own order.
+  plan.rowsOutside = whole && (!plan.uniformA || ((use == ProductUse::kUpdate || plan.depth <= kShallow) && !plan.swapped));
   if (plan.rows <= pass.rows || spanBytes <= kSmallB) return;
   if (whole && (plan.rowsOutside || (use == ProductUse::kBlocks && !plan.swapped))) {
     plan.packing = Packing::kWhole;
