@@ -12,8 +12,8 @@ constexpr int kNever = -2, kBeforeChunks = -1, kAtEnd = 1 << 20;
 constexpr int64_t kLongRow = 512;
 // Segments shorter than this are taken several to a chunk: a micro-op costs a few ns to start.
 constexpr int64_t kShortSegment = 256;
-// Words that the registers and streams of a chunk should fill together (16 KiB), and the bounds for one of them.
-constexpr int64_t kChunkBudget = 4096, kChunkMin = 256, kChunkMax = 1024;
+// Words that the registers and streams of a chunk should fill together (24 KiB), and the bounds for one of them.
+constexpr int64_t kChunkBudget = 6144, kChunkMin = 256, kChunkMax = 1024;
 
 struct MicroWords {
   int32_t micro, to, a, b, c;
