@@ -1,4 +1,6 @@
-/** Checks of options that a user passes, with messages that name the option, what was expected, and what came. */
+/**
+ * Checks of options that a user passes, with messages that name the option, what was expected, and what came.
+ */
 import { OptionError } from './errors.js';
 import { describe } from './random/philox.js';
 
@@ -17,7 +19,8 @@ function distance(a: string, b: string): number {
 }
 
 /**
- * Refuses keys of `options` that are not in `known`, naming the nearest known one. `where` names the function or object.
+ * Refuses keys of `options` that are not in `known`, naming the nearest known one. `where` names the function
+ * or object.
  * Throws OptionError when `options` is no object or holds an unknown key.
  */
 export function checkKeys(options: unknown, known: readonly string[], where: string): void {

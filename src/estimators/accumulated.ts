@@ -1,17 +1,19 @@
 /**
- * The mathematics that PES, NRES and their generalisation share: losses weighted with the perturbations that have acted on a
- * particle since its episode began (Vicol, Metz, Sohl-Dickstein 2021, section 3; Li et al. 2023, GPES_k).
+ * The mathematics that PES, NRES and their generalisation share: losses weighted with the perturbations that
+ * have acted on a particle since its episode began (Vicol, Metz, Sohl-Dickstein 2021, section 3; Li et al.
+ * 2023, GPES_k).
  *
- * Each pair p holds a perturbation eps_p, drawn anew at the first window of every block of k steps and after a reset, and an accumulator
- * xi_p = sum over the blocks of its episode of eps / sigma^2, the current block included. A window with losses L+ and L- contributes
- * xi_p (L+ - L-) / 2. k = truncation is PES, k = Infinity is NRES.
+ * Each pair p holds a perturbation eps_p, drawn anew at the first window of every block of k steps and after
+ * a reset, and an accumulator xi_p = sum over the blocks of its episode of eps / sigma^2, the current block
+ * included. A window with losses L+ and L- contributes xi_p (L+ - L-) / 2. k = truncation is PES, k =
+ * Infinity is NRES.
  *
- * A window that crosses the end of an episode has two parts: the losses up to and including the step that ends it belong to xi_p, those
- * after it to the current eps / sigma^2 alone, because nothing else has acted on the new episode; that is also what the new accumulator
- * starts from.
+ * A window that crosses the end of an episode has two parts: the losses up to and including the step that
+ * ends it belong to xi_p, those after it to the current eps / sigma^2 alone, because nothing else has acted
+ * on the new episode; that is also what the new accumulator starts from.
  *
- * Dividing by sigma^2 where a perturbation is added, not where a loss is weighted, keeps the estimate right when sigma changes from one
- * estimate to the next.
+ * Dividing by sigma^2 where a perturbation is added, not where a loss is weighted, keeps the estimate right
+ * when sigma changes from one estimate to the next.
  */
 import type { NoiseKernels, RunResult, ThetaInput } from '../device/driver.js';
 import type { Estimate, EstimatorState, EstimatorStepOptions } from './estimator.js';
@@ -31,9 +33,14 @@ export interface AccumulatedState<S = unknown> extends EstimatorState<S> {
   readonly noiseStep: Uint32Array;
   /** [pairs]: the schedule's factor of sigma when it was drawn. */
   readonly sigmaFactor: Float64Array;
-  /** [pairs] the block of k steps within the episode that it was drawn for; -1: draw anew at the next window. */
+  /**
+   * [pairs] the block of k steps within the episode that it was drawn for; -1: draw anew at the next window.
+   */
   readonly block: Int32Array;
-  /** [pairs] telescoping: half difference of the objective at the end of the window before, 0 at the start of an episode. Else empty. */
+  /**
+   * [pairs] telescoping: half difference of the objective at the end of the window before, 0 at the start of
+   * an episode. Else empty.
+   */
   readonly previous: Float64Array;
 }
 
@@ -45,7 +52,10 @@ export interface AccumulatedMethod {
   readonly staggering: Staggering;
   /** Steps for which a perturbation is kept, k: a multiple of the truncation, or Infinity. */
   readonly block: number;
-  /** The objective is the loss at the end of an episode; its changes over the windows are estimated, which add up to it. */
+  /**
+   * The objective is the loss at the end of an episode; its changes over the windows are estimated, which add
+   * up to it.
+   */
   readonly telescoping: boolean;
 }
 
@@ -72,7 +82,10 @@ export function initAccumulated<Theta, S>(
   };
 }
 
-/** Draws new perturbations where a block begins, and adds them to the accumulators. Returns which pairs drew one. */
+/**
+ * Draws new perturbations where a block begins, and adds them to the accumulators. Returns which pairs drew
+ * one.
+ */
 async function drawPerturbations(
   noise: NoiseKernels,
   state: AccumulatedState,
@@ -108,8 +121,9 @@ async function drawPerturbations(
 }
 
 /**
- * The thetas of this window. As a rule the device makes them on the fly; only pairs that still use perturbations of differing sigma (a
- * schedule, with blocks that do not begin together) need them written out.
+ * The thetas of this window. As a rule the device makes them on the fly; only pairs that still use
+ * perturbations of differing sigma (a schedule, with blocks that do not begin together) need them written
+ * out.
  */
 async function windowThetas(
   noise: NoiseKernels,
@@ -144,7 +158,10 @@ async function windowThetas(
   return { kind: 'perParticle', values };
 }
 
-/** Values [2 pairs] of the objective at the last step before the reset and at the last step of the window, for telescoping. */
+/**
+ * Values [2 pairs] of the objective at the last step before the reset and at the last step of the window, for
+ * telescoping.
+ */
 function finalLosses(losses: Float32Array, { before, after }: Windows, steps: number) {
   const pairs = before.length;
   const first = new Float64Array(2 * pairs);
@@ -158,7 +175,10 @@ function finalLosses(losses: Float32Array, { before, after }: Windows, steps: nu
   return { first, last };
 }
 
-/** The two parts of a window, as half differences of pairs: `first` up to the reset, `second` after it (0 where there is none). */
+/**
+ * The two parts of a window, as half differences of pairs: `first` up to the reset, `second` after it (0
+ * where there is none).
+ */
 function windowDifferences(result: RunResult, windows: Windows, method: AccumulatedMethod) {
   const { options, truncation, telescoping } = method;
   const { pairs, particles } = options;
@@ -179,7 +199,10 @@ function windowDifferences(result: RunResult, windows: Windows, method: Accumula
   return { kept, first, second };
 }
 
-/** The state after a window: accumulators of ended episodes begin anew, with the current perturbation where it acts on. */
+/**
+ * The state after a window: accumulators of ended episodes begin anew, with the current perturbation where it
+ * acts on.
+ */
 async function afterWindow(
   state: AccumulatedState,
   windows: Windows,

@@ -10,8 +10,8 @@ import type { EstimatorState } from './estimator.js';
 import { checkUnused, type ProgramOf } from './runs.js';
 
 /**
- * The bytes of a state. `name` is the estimator's; `settings` are what must be the same to go on (a changed truncation would read
- * accumulators wrongly); `arrays` are the estimator's own.
+ * The bytes of a state. `name` is the estimator's; `settings` are what must be the same to go on (a changed
+ * truncation would read accumulators wrongly); `arrays` are the estimator's own.
  */
 export async function saveEstimator<Theta, S>(
   program: ProgramOf<Theta, S>,
@@ -33,7 +33,10 @@ export async function saveEstimator<Theta, S>(
   });
 }
 
-/** The inverse: the common part of a state, and the estimator's own arrays by name. Rejects with CheckpointError. */
+/**
+ * The inverse: the common part of a state, and the estimator's own arrays by name. Rejects with
+ * CheckpointError.
+ */
 export async function restoreEstimator<Theta, S>(
   program: ProgramOf<Theta, S>,
   name: string,

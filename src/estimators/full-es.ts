@@ -45,10 +45,10 @@ function objectives(
 }
 
 /**
- * Full-unroll ES: every estimate runs whole episodes with theta +- eps, g = mean over pairs of eps (L+ - L-) / (2 sigma^2): unbiased for
- * the loss smoothed with N(0, sigma^2). `es` is another name for it.
- * Shapes: theta [P] as the program defines it. Cost: particles x horizon inner steps and particles / 2 x P normals; objectives 'last' and 'min'
- * also particles x horizon floats of memory.
+ * Full-unroll ES: every estimate runs whole episodes with theta +- eps, g = mean over pairs of eps (L+ - L-)
+ * / (2 sigma^2): unbiased for the loss smoothed with N(0, sigma^2). `es` is another name for it.
+ * Shapes: theta [P] as the program defines it. Cost: particles x horizon inner steps and particles / 2 x P
+ * normals; objectives 'last' and 'min' also particles x horizon floats of memory.
  * Throws OptionError on a malformed option, or a program whose episodes never end.
  *
  *     const estimator = fullEs(program, { particles: 100, sigma: 0.1 });

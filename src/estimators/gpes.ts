@@ -1,6 +1,6 @@
 /**
- * Generalised persistent evolution strategies, GPES_k: perturbations that are kept for k inner steps.
- * Li, Harrison, Sohl-Dickstein, Smith, Metz 2023 (arXiv 2304.12180); PES is k = truncation, NRES k >= horizon.
+ * Generalised persistent evolution strategies, GPES_k: perturbations that are kept for k inner steps. Li,
+ * Harrison, Sohl-Dickstein, Smith, Metz 2023 (arXiv 2304.12180); PES is k = truncation, NRES k >= horizon.
  */
 
 import { OptionError } from '../errors.js';
@@ -27,7 +27,10 @@ export interface TruncatedOptions<Theta> extends EstimatorOptions<Theta> {
 }
 
 export interface GpesOptions<Theta> extends TruncatedOptions<Theta> {
-  /** k: inner steps for which a perturbation is kept; a multiple of the truncation, or Infinity for the whole episode. */
+  /**
+   * k: inner steps for which a perturbation is kept; a multiple of the truncation, or Infinity for the whole
+   * episode.
+   */
   readonly block: number;
 }
 
@@ -91,10 +94,13 @@ export function accumulatingEstimator<Theta, S, M>(
 }
 
 /**
- * GPES_k: unbiased for the mean loss under an independent perturbation for each block of k steps. A larger k averages over fewer
- * perturbations (smaller variance where the gradients of the windows point the same way), a smaller one over more.
- * Shapes: theta [P] as the program defines it. Cost: particles x truncation inner steps, and particles / 2 x P normals.
- * Throws OptionError on a malformed option, a truncation beyond the horizon, or a block that is no multiple of the truncation.
+ * GPES_k: unbiased for the mean loss under an independent perturbation for each block of k steps. A larger k
+ * averages over fewer perturbations (smaller variance where the gradients of the windows point the same way),
+ * a smaller one over more.
+ * Shapes: theta [P] as the program defines it. Cost: particles x truncation inner steps, and particles / 2 x
+ * P normals.
+ * Throws OptionError on a malformed option, a truncation beyond the horizon, or a block that is no multiple
+ * of the truncation.
  *
  *     const estimator = gpes(program, { particles: 1000, sigma: 0.1, truncation: 10, block: 50 });
  *     let state = estimator.init(theta, { seed: 7 });

@@ -19,14 +19,18 @@ export interface PairStatistics {
   readonly standardError: Float64Array | undefined;
   /** [pairs, P] */
   readonly pairGradients: Float64Array | undefined;
-  /** Root mean square of the first matrix divided by `unit`, over kept pairs and parameters; NaN without standard errors. */
+  /**
+   * Root mean square of the first matrix divided by `unit`, over kept pairs and parameters; NaN without
+   * standard errors.
+   */
   readonly matrixNorm: number;
 }
 
 /**
- * gradient = 1/n sum over pairs of the sum of terms, n the number of kept pairs. The mean comes from the device's kernel; the squared
- * deviations are summed here (about 2 ns an element), in slices that let the event loop turn.
- * `kept` [pairs] 0/1; `wanted` says what else to compute, `unit` [P] (default 1) is for the norm of the first matrix.
+ * gradient = 1/n sum over pairs of the sum of terms, n the number of kept pairs. The mean comes from the
+ * device's kernel; the squared deviations are summed here (about 2 ns an element), in slices that let the
+ * event loop turn. `kept` [pairs] 0/1; `wanted` says what else to compute, `unit` [P] (default 1) is for the
+ * norm of the first matrix.
  */
 export async function pairStatistics(
   noise: NoiseKernels,

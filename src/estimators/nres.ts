@@ -1,7 +1,7 @@
 /**
  * Noise-reuse evolution strategies: one perturbation for a whole episode, estimates after every window of it.
- * Li, Harrison, Sohl-Dickstein, Smith, Metz 2023 (arXiv 2304.12180); the same estimator is ES-Single (Vicol, Kolter, Swersky 2023,
- * arXiv 2304.11153).
+ * Li, Harrison, Sohl-Dickstein, Smith, Metz 2023 (arXiv 2304.12180); the same estimator is ES-Single (Vicol,
+ * Kolter, Swersky 2023, arXiv 2304.11153).
  */
 import type { UnrollProgram } from '../transform/program.js';
 import type { AccumulatedState } from './accumulated.js';
@@ -14,10 +14,11 @@ export type NresOptions<Theta> = TruncatedOptions<Theta>;
 export type NresState<S = unknown> = AccumulatedState<S>;
 
 /**
- * NRES: g = 1 / (N sigma^2) sum_i eps_i L_i per window, eps_i drawn when particle i begins an episode. With theta held fixed, the
- * estimates of one episode add up to the full-unroll ES estimate with the same perturbations. Its variance does not grow with the number
- * of windows; it needs episodes that end. Best with staggering 'staggered' or 'random', so that perturbations are renewed at every
- * estimate. Where the horizon is no multiple of the truncation, the steps of a window after a reset still use the old perturbation; the
+ * NRES: g = 1 / (N sigma^2) sum_i eps_i L_i per window, eps_i drawn when particle i begins an episode. With
+ * theta held fixed, the estimates of one episode add up to the full-unroll ES estimate with the same
+ * perturbations. Its variance does not grow with the number of windows; it needs episodes that end. Best with
+ * staggering 'staggered' or 'random', so that perturbations are renewed at every estimate. Where the horizon
+ * is no multiple of the truncation, the steps of a window after a reset still use the old perturbation; the
  * new one joins it at the next window, and both are weighted.
  * Shapes: theta [P] as the program defines it. Cost: particles x truncation inner steps; normals as in PES.
  * Throws OptionError on a malformed option, or a truncation beyond the horizon.

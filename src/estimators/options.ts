@@ -12,15 +12,24 @@ export interface EstimatorOptions<Theta> {
   readonly particles: number;
   /** Standard deviation of the perturbations, in units of theta: one number, or a structure like theta. */
   readonly sigma: number | InputsOf<Theta>;
-  /** Factor of sigma as a function of the number of estimates made. Default 1. Accumulated perturbations stay correctly weighted. */
+  /**
+   * Factor of sigma as a function of the number of estimates made. Default 1. Accumulated perturbations stay
+   * correctly weighted.
+   */
   readonly sigmaSchedule?: (update: number) => number;
-  /** 'sum': gradient of the sum of the losses of a window; 'mean': of their mean over its steps. Default 'sum'. */
+  /**
+   * 'sum': gradient of the sum of the losses of a window; 'mean': of their mean over its steps. Default
+   * 'sum'.
+   */
   readonly normalisation?: 'sum' | 'mean';
   /** Limit or sign of the pair differences. Default: neither. */
   readonly difference?: DifferencePolicy;
   /** Pairs whose losses are not finite are dropped and counted, or make the step reject. Default 'drop'. */
   readonly nonFinite?: NonFinitePolicy;
-  /** Compute standard errors: pairs x P multiply-adds in JavaScript, in slices that let the event loop turn. Default true. */
+  /**
+   * Compute standard errors: pairs x P multiply-adds in JavaScript, in slices that let the event loop turn.
+   * Default true.
+   */
   readonly standardError?: boolean;
   /** Also return the losses of every step, or what each pair contributes. Default: neither. */
   readonly record?: { readonly losses?: boolean; readonly pairGradients?: boolean };
@@ -52,7 +61,10 @@ export interface CheckedOptions {
   readonly recordPairGradients: boolean;
 }
 
-/** Checks the shared options; `known` lists all options of the method called `name`. Throws OptionError naming the option. */
+/**
+ * Checks the shared options; `known` lists all options of the method called `name`. Throws OptionError naming
+ * the option.
+ */
 export function checkEstimatorOptions<Theta>(
   options: EstimatorOptions<Theta>,
   known: readonly string[],
@@ -91,7 +103,10 @@ export function checkEstimatorOptions<Theta>(
   };
 }
 
-/** The factor of sigma for an estimate. Throws OptionError when the schedule yields anything but a positive finite number. */
+/**
+ * The factor of sigma for an estimate. Throws OptionError when the schedule yields anything but a positive
+ * finite number.
+ */
 export function sigmaFactor(options: CheckedOptions, update: number): number {
   const factor = options.sigmaSchedule(update);
   if (!(factor > 0) || !Number.isFinite(factor)) {

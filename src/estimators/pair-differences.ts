@@ -1,17 +1,17 @@
 /**
- * From losses to one number per antithetic pair: half the difference between its two particles, with the policies for scale and for
- * losses that are not finite.
+ * From losses to one number per antithetic pair: half the difference between its two particles, with the
+ * policies for scale and for losses that are not finite.
  *
- * The device adds the float32 losses of a window in float64, so the difference of two sums loses nothing that the difference of
- * each step would keep.
+ * The device adds the float32 losses of a window in float64, so the difference of two sums loses nothing that
+ * the difference of each step would keep.
  */
 import { OptionError, UnrolledError } from '../errors.js';
 import { checkKeys, checkPositive } from '../options.js';
 
 /**
- * Makes an estimate robust against a few huge differences, at the price of bias: `{ clip: c }` limits L+ - L- to [-c, c];
- * `{ sign: s }` replaces it by s times its sign. Applied to what the pair's window (or its part before or after a reset) adds up to, after
- * normalisation.
+ * Makes an estimate robust against a few huge differences, at the price of bias: `{ clip: c }` limits L+ - L-
+ * to [-c, c]; `{ sign: s }` replaces it by s times its sign. Applied to what the pair's window (or its part
+ * before or after a reset) adds up to, after normalisation.
  */
 export type DifferencePolicy = { readonly clip: number } | { readonly sign: number };
 
@@ -25,7 +25,10 @@ export function checkDifferencePolicy(policy: DifferencePolicy): DifferencePolic
   return policy;
 }
 
-/** `values` [2 pairs] of the positive, then the negative members -> [pairs] half differences after the policy, 0 where not kept. */
+/**
+ * `values` [2 pairs] of the positive, then the negative members -> [pairs] half differences after the policy,
+ * 0 where not kept.
+ */
 export function halfDifferences(
   values: ArrayLike<number>,
   kept: Uint8Array,
@@ -45,12 +48,16 @@ export function halfDifferences(
   return result;
 }
 
-/** What happens to a pair when a loss of one of its members is NaN or infinite: leave the pair out of the estimate, or reject. */
+/**
+ * What happens to a pair when a loss of one of its members is NaN or infinite: leave the pair out of the
+ * estimate, or reject.
+ */
 export type NonFinitePolicy = 'drop' | 'throw';
 
 /**
  * [pairs] 1 where every value of both members is finite. `sums` are arrays of [2 pairs].
- * Throws UnrolledError ERR_NON_FINITE when a pair is not finite under 'throw', or when no pair is left: there is no estimate then.
+ * Throws UnrolledError ERR_NON_FINITE when a pair is not finite under 'throw', or when no pair is left: there
+ * is no estimate then.
  */
 export function finitePairs(
   sums: readonly ArrayLike<number>[],

@@ -1,7 +1,7 @@
 /**
- * Persistent evolution strategies: an unbiased gradient of the mean loss of an unrolled computation from short windows of it.
- * Vicol, Metz, Sohl-Dickstein 2021 (arXiv 2112.13835), algorithm 2; telescoping for a final loss as in the authors' appendix on
- * hyperparameter optimisation.
+ * Persistent evolution strategies: an unbiased gradient of the mean loss of an unrolled computation from
+ * short windows of it. Vicol, Metz, Sohl-Dickstein 2021 (arXiv 2112.13835), algorithm 2; telescoping for a
+ * final loss as in the authors' appendix on hyperparameter optimisation.
  */
 import { OptionError } from '../errors.js';
 import { checkBoolean } from '../options.js';
@@ -12,9 +12,9 @@ import { accumulatingEstimator, type TruncatedOptions } from './gpes.js';
 
 export interface PesOptions<Theta> extends TruncatedOptions<Theta> {
   /**
-   * The objective is the loss F of the last step of an episode instead of the sum. Each estimate then covers the change of F over its
-   * window; the changes add up to F. F must be comparable from step to step: evaluate it on the same data all through an episode.
-   * Default false.
+   * The objective is the loss F of the last step of an episode instead of the sum. Each estimate then covers
+   * the change of F over its window; the changes add up to F. F must be comparable from step to step:
+   * evaluate it on the same data all through an episode. Default false.
    */
   readonly telescoping?: boolean;
 }
@@ -23,14 +23,16 @@ export interface PesOptions<Theta> extends TruncatedOptions<Theta> {
 export type PesState<S = unknown> = AccumulatedState<S>;
 
 /**
- * PES: every particle keeps its own inner state, draws a new perturbation eps for every window, and weights the window's loss with
- * the sum xi of all perturbations since its episode began: g = 1 / (N sigma^2) sum_i xi_i L_i, in antithetic pairs. With theta held
- * fixed, the estimates of one episode add up to the gradient of E[loss] under an independent perturbation per window (the exact gradient
- * where the loss is quadratic). Updating theta between windows makes it slightly stale, as with every online method.
+ * PES: every particle keeps its own inner state, draws a new perturbation eps for every window, and weights
+ * the window's loss with the sum xi of all perturbations since its episode began: g = 1 / (N sigma^2) sum_i
+ * xi_i L_i, in antithetic pairs. With theta held fixed, the estimates of one episode add up to the gradient
+ * of E[loss] under an independent perturbation per window (the exact gradient where the loss is quadratic).
+ * Updating theta between windows makes it slightly stale, as with every online method.
  *
- * Variance grows with the number of windows in an episode, without bound when episodes never end: use many particles then, or a
- * finite horizon. On a function without inner steps PES is ordinary ES, at its price.
- * Shapes: theta [P] as the program defines it. Cost: particles x truncation inner steps and particles / 2 x P normals.
+ * Variance grows with the number of windows in an episode, without bound when episodes never end: use many
+ * particles then, or a finite horizon. On a function without inner steps PES is ordinary ES, at its price.
+ * Shapes: theta [P] as the program defines it. Cost: particles x truncation inner steps and particles / 2 x P
+ * normals.
  * Throws OptionError on a malformed option, or a truncation beyond the horizon.
  *
  *     const estimator = pes(program, { particles: 1000, sigma: 0.1, truncation: 10 });

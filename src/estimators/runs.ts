@@ -1,4 +1,7 @@
-/** What all estimators do around the device's run: refuse a used-up state, pass the run on, put the estimate together. */
+/**
+ * What all estimators do around the device's run: refuse a used-up state, pass the run on, put the estimate
+ * together.
+ */
 import type { RunResult, ThetaInput } from '../device/driver.js';
 import { OptionError } from '../errors.js';
 import type { UnrollProgram } from '../transform/program.js';
@@ -21,8 +24,8 @@ export function checkUnused(state: EstimatorState): void {
 }
 
 /**
- * Runs one step of an estimator on a state that no other step uses. Rejects with OptionError when the state is used up, DeviceError
- * ERR_BUSY when another step of it is under way.
+ * Runs one step of an estimator on a state that no other step uses. Rejects with OptionError when the state
+ * is used up, DeviceError ERR_BUSY when another step of it is under way.
  */
 export async function exclusively<T>(state: EstimatorState, step: () => Promise<T>): Promise<T> {
   checkUnused(state);

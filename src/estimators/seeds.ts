@@ -1,4 +1,7 @@
-/** One seed serves a whole estimator: unrelated seeds are folded out of it, for the inner steps, the perturbations and the offsets. */
+/**
+ * One seed serves a whole estimator: unrelated seeds are folded out of it, for the inner steps, the
+ * perturbations and the offsets.
+ */
 import { foldIn, type Seed, toSeed } from '../random/philox.js';
 
 export const SEED_PARTS = { steps: 1, perturbations: 2, offsets: 3 } as const;

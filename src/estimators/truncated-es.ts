@@ -1,7 +1,7 @@
 /**
- * Truncated evolution strategies: ES on one window at a time, blind to what the window does to later ones. Biased, like truncated
- * back-propagation, which it equals in expectation where the loss is quadratic; the baseline that PES is compared with.
- * Vicol, Metz, Sohl-Dickstein 2021 (arXiv 2112.13835), section 2.
+ * Truncated evolution strategies: ES on one window at a time, blind to what the window does to later ones.
+ * Biased, like truncated back-propagation, which it equals in expectation where the loss is quadratic; the
+ * baseline that PES is compared with. Vicol, Metz, Sohl-Dickstein 2021 (arXiv 2112.13835), section 2.
  */
 import type { RunResult } from '../device/driver.js';
 import { OptionError } from '../errors.js';
@@ -19,13 +19,14 @@ import { firstOffsets, windowsAt, windowsPerEpisode } from './windows.js';
 
 export interface TruncatedEsOptions<Theta> extends TruncatedOptions<Theta> {
   /**
-   * Which state the next window starts from. 'mean': a state of its own, advanced with the unperturbed theta, one per chunk of pairs.
-   * 'positive': each pair goes on from the state of its positively perturbed particle. Default 'mean'.
+   * Which state the next window starts from. 'mean': a state of its own, advanced with the unperturbed theta,
+   * one per chunk of pairs. 'positive': each pair goes on from the state of its positively perturbed
+   * particle. Default 'mean'.
    */
   readonly carry?: 'mean' | 'positive';
   /**
-   * Groups of pairs with a mean state each (only for carry 'mean'). Default 1 in lockstep, else one per window of an episode, at most one
-   * per pair.
+   * Groups of pairs with a mean state each (only for carry 'mean'). Default 1 in lockstep, else one per
+   * window of an episode, at most one per pair.
    */
   readonly chunks?: number;
 }
@@ -57,11 +58,11 @@ function carriers<Theta>(
 }
 
 /**
- * Truncated ES: all pairs of a chunk start the window from one state, g = mean over pairs of eps (L+ - L-) / (2 sigma^2) with the losses
- * of this window only. Random draws of a mean state are those of the particle with the chunk's number; draws shared by all particles are
- * the same for it as for the perturbed ones.
- * Shapes: theta [P] as the program defines it. Cost: particles x truncation inner steps, with carry 'mean' chunks x truncation more, one after
- * the other.
+ * Truncated ES: all pairs of a chunk start the window from one state, g = mean over pairs of eps (L+ - L-) /
+ * (2 sigma^2) with the losses of this window only. Random draws of a mean state are those of the particle
+ * with the chunk's number; draws shared by all particles are the same for it as for the perturbed ones.
+ * Shapes: theta [P] as the program defines it. Cost: particles x truncation inner steps, with carry 'mean'
+ * chunks x truncation more, one after the other.
  * Throws OptionError on a malformed option, or a truncation beyond the horizon.
  *
  *     const estimator = truncatedEs(program, { particles: 1000, sigma: 0.1, truncation: 10 });

@@ -1,6 +1,6 @@
 /**
- * Truncation windows: which steps of an episode one estimate covers, where it crosses the end of an episode, and at which step the
- * first episode of each pair begins.
+ * Truncation windows: which steps of an episode one estimate covers, where it crosses the end of an episode,
+ * and at which step the first episode of each pair begins.
  */
 import { OptionError } from '../errors.js';
 import { fillIntegers } from '../random/distributions.js';
@@ -8,9 +8,10 @@ import { foldIn, STREAMS } from '../random/philox.js';
 import { SEED_PARTS } from './seeds.js';
 
 /**
- * When pairs begin their episodes. 'lockstep': all together. 'staggered': spread evenly over the windows of an episode, in contiguous
- * groups of pairs, so that every estimate sees early and late parts of an episode. 'random': each pair at a random window.
- * A first episode that begins at step t is an ordinary one cut short by t steps.
+ * When pairs begin their episodes. 'lockstep': all together. 'staggered': spread evenly over the windows of
+ * an episode, in contiguous groups of pairs, so that every estimate sees early and late parts of an episode.
+ * 'random': each pair at a random window. A first episode that begins at step t is an ordinary one cut short
+ * by t steps.
  */
 export type Staggering = 'lockstep' | 'staggered' | 'random';
 
@@ -63,7 +64,10 @@ export interface Windows {
   readonly crossing: boolean;
 }
 
-/** The windows of `length` steps (at most the horizon, so that at most one episode ends in each) that begin at steps t. */
+/**
+ * The windows of `length` steps (at most the horizon, so that at most one episode ends in each) that begin at
+ * steps t.
+ */
 export function windowsAt(t: Int32Array, length: number, horizon: number): Windows {
   const pairs = t.length;
   const before = new Int32Array(pairs);

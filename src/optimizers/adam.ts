@@ -21,8 +21,8 @@ export interface AdamOptions {
   /** Added outside the square root. Default 1e-8. */
   readonly epsilon?: ScalarLike;
   /**
-   * Added inside the square root. Above 0 it keeps the derivative of the square root finite where a gradient is 0, which matters when an
-   * update is itself differentiated. Default 0.
+   * Added inside the square root. Above 0 it keeps the derivative of the square root finite where a gradient
+   * is 0, which matters when an update is itself differentiated. Default 0.
    */
   readonly epsilonRoot?: ScalarLike;
 }
@@ -46,8 +46,8 @@ function bias(beta: ScalarLike, count: tf.Tensor): tf.Tensor {
 }
 
 /**
- * m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2; with m' = m / (1 - beta1^n), v' = v / (1 - beta2^n) after n updates:
- * update = -learningRate m' / (sqrt(v' + epsilonRoot) + epsilon).
+ * m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2; with m' = m / (1 - beta1^n), v' = v / (1 -
+ * beta2^n) after n updates: update = -learningRate m' / (sqrt(v' + epsilonRoot) + epsilon).
  * Throws OptionError on a malformed option.
  *
  *     const optimizer = adam({ learningRate: 1e-2 });

@@ -14,8 +14,8 @@ import {
 } from './transformation.js';
 
 /**
- * Applies transformations one after the other: each gets the updates of the one before as its gradients. Its state is the list of their
- * states. Throws OptionError when a part is no transformation.
+ * Applies transformations one after the other: each gets the updates of the one before as its gradients. Its
+ * state is the list of their states. Throws OptionError when a part is no transformation.
  *
  *     const optimizer = chain(clipByGlobalNorm(1), adam({ learningRate: 1e-2 }));
  */
@@ -39,7 +39,10 @@ export function chain(...parts: readonly GradientTransformation[]): GradientTran
   });
 }
 
-/** updates = gradient * min(1, maxNorm / |gradient|), the norm taken over all leaves. Throws OptionError unless maxNorm is a scalar. */
+/**
+ * updates = gradient * min(1, maxNorm / |gradient|), the norm taken over all leaves. Throws OptionError
+ * unless maxNorm is a scalar.
+ */
 export function clipByGlobalNorm(maxNorm: ScalarLike): GradientTransformation {
   const limit = checkScalar(maxNorm, 'maxNorm');
   if (typeof limit === 'number' && !(limit > 0))
@@ -56,7 +59,10 @@ export function clipByGlobalNorm(maxNorm: ScalarLike): GradientTransformation {
   });
 }
 
-/** updates = gradient * schedule(number of updates made before). State: the count. Throws OptionError unless `schedule` is a function. */
+/**
+ * updates = gradient * schedule(number of updates made before). State: the count. Throws OptionError unless
+ * `schedule` is a function.
+ */
 export function scaleBySchedule(schedule: Schedule): GradientTransformation {
   if (typeof schedule !== 'function')
     throw new OptionError(`schedule must be a function, got ${describe(schedule)}`);

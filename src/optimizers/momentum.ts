@@ -1,4 +1,7 @@
-/** Gradient descent with momentum: Polyak 1964 (heavy ball), Nesterov 1983 in the form of Sutskever, Martens, Dahl, Hinton 2013. */
+/**
+ * Gradient descent with momentum: Polyak 1964 (heavy ball), Nesterov 1983 in the form of Sutskever, Martens,
+ * Dahl, Hinton 2013.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { checkBoolean, checkKeys } from '../options.js';
 import type { TensorTree } from '../transform/leaf.js';

@@ -1,6 +1,6 @@
 /**
- * Schedules: functions of the number of updates made, in tfjs ops, so that they work eagerly and inside a trace, and their values may be
- * traced outer parameters.
+ * Schedules: functions of the number of updates made, in tfjs ops, so that they work eagerly and inside a
+ * trace, and their values may be traced outer parameters.
  */
 import * as tf from '@tensorflow/tfjs';
 import { OptionError } from '../errors.js';
@@ -18,7 +18,8 @@ function scalar(value: ScalarLike): tf.Tensor {
 }
 
 /**
- * `values[i]` from update `boundaries[i - 1]` on; `values` has one element more than `boundaries`, which ascend.
+ * `values[i]` from update `boundaries[i - 1]` on; `values` has one element more than `boundaries`, which
+ * ascend.
  * Throws OptionError otherwise.
  */
 export function piecewiseConstant(options: {
@@ -48,7 +49,10 @@ export function piecewiseConstant(options: {
     );
 }
 
-/** from (steps - t) / steps + to t / steps, and `to` after `steps` updates. Throws OptionError on a malformed option. */
+/**
+ * from (steps - t) / steps + to t / steps, and `to` after `steps` updates. Throws OptionError on a malformed
+ * option.
+ */
 export function linearSchedule(options: {
   readonly from: ScalarLike;
   readonly to: ScalarLike;

@@ -1,12 +1,12 @@
 /**
- * Gradient transformations: an optimizer is a pair of pure functions, `init(params)` and `update(grads, state, params)`, and big ones are
- * chains of small ones.
+ * Gradient transformations: an optimizer is a pair of pure functions, `init(params)` and `update(grads,
+ * state, params)`, and big ones are chains of small ones.
  *
  * The same transformation works on three kinds of structures (nested plain objects and arrays):
  * - tensors, eagerly: results are new tensors that the caller disposes of;
  * - tensors inside a traced `init` or `step`: the optimizer becomes part of the graph;
- * - numbers and typed arrays, as estimators return them: results are numbers and typed arrays, and no tensor is left behind. The
- *   arithmetic is float32 there, too.
+ * - numbers and typed arrays, as estimators return them: results are numbers and typed arrays, and no tensor
+ *   is left behind. The arithmetic is float32 there, too.
  */
 import * as tf from '@tensorflow/tfjs';
 import { OptionError, ShapeError } from '../errors.js';
@@ -14,7 +14,10 @@ import { describe } from '../random/philox.js';
 import { flatten } from '../trace/structure.js';
 import type { TensorTree } from '../transform/leaf.js';
 
-/** A structure of numbers and typed arrays. A typed array stands for a tensor of any shape: transformations act elementwise. */
+/**
+ * A structure of numbers and typed arrays. A typed array stands for a tensor of any shape: transformations
+ * act elementwise.
+ */
 export type PlainTree =
   | number
   | Float32Array
@@ -28,7 +31,10 @@ export type ScalarLike = number | tf.Tensor;
 
 type OneLevel<P> = P extends tf.Tensor ? P : { [K in keyof P]: P[K] };
 
-/** The state of a transformation: tensors for parameters that are tensors, else plain values. What it holds is the transformation's affair. */
+/**
+ * The state of a transformation: tensors for parameters that are tensors, else plain values. What it holds is
+ * the transformation's affair.
+ */
 export type OptimizerState<P> = OneLevel<P> extends TensorTree ? TensorTree : PlainTree;
 
 /** What `update` returns. */
@@ -43,13 +49,16 @@ export interface GradientTransformation {
   /** The state before the first update. */
   init<P>(params: P): OptimizerState<P>;
   /**
-   * One update. `params` may be left out where the transformation does not need them. Throws ShapeError when the structures of `grads`
-   * and `state` differ.
+   * One update. `params` may be left out where the transformation does not need them. Throws ShapeError when
+   * the structures of `grads` and `state` differ.
    */
   update<G>(grads: G, state: OptimizerState<G>, params?: object | number): Update<G, OptimizerState<G>>;
 }
 
-/** The mathematics of a transformation, on structures of tensors. Scalars of the state are tensors, so that it can be traced. */
+/**
+ * The mathematics of a transformation, on structures of tensors. Scalars of the state are tensors, so that it
+ * can be traced.
+ */
 export interface TensorTransformation {
   init(params: TensorTree): TensorTree;
   update(
@@ -89,8 +98,8 @@ function holdsTensors(tree: unknown, what: string): boolean {
 }
 
 /**
- * Applies `f` leaf by leaf to structures of tensors; the result has the structure of the first. Throws ShapeError naming the path where
- * structures differ.
+ * Applies `f` leaf by leaf to structures of tensors; the result has the structure of the first. Throws
+ * ShapeError naming the path where structures differ.
  */
 export function mapTensors(
   f: (...leaves: tf.Tensor[]) => tf.Tensor,
@@ -150,7 +159,10 @@ function toPlainLike(tree: TensorTree, like: unknown): PlainTree {
   return flat.rebuild(leaves) as PlainTree;
 }
 
-/** Frees the intermediate tensors of `f`. A result that is one of the inputs is copied, so that it can be disposed of by itself. */
+/**
+ * Frees the intermediate tensors of `f`. A result that is one of the inputs is copied, so that it can be
+ * disposed of by itself.
+ */
 function owned<T extends TensorTree>(f: () => T, inputs: readonly unknown[]): T {
   const given = new Set(
     inputs.filter((tree) => tree !== undefined).flatMap((tree) => flatten(tree, isTensor).leaves),
@@ -196,8 +208,9 @@ export function transformation(core: TensorTransformation): GradientTransformati
 }
 
 /**
- * params + updates, leaf by leaf: new tensors for tensors (the inputs are not disposed of); numbers and typed arrays of the parameters'
- * kind for plain values, added in float64. Throws OptionError or ShapeError when the structures differ.
+ * params + updates, leaf by leaf: new tensors for tensors (the inputs are not disposed of); numbers and typed
+ * arrays of the parameters' kind for plain values, added in float64. Throws OptionError or ShapeError when
+ * the structures differ.
  */
 export function applyUpdates<P>(params: P, updates: object | number): P {
   if (holdsTensors(params, 'params')) {

@@ -1,6 +1,7 @@
 /**
- * Influence balancing: a linear recurrence in which a parameter helps the loss now and harms it later, so that every method that cuts
- * the influence short walks away from the optimum. Vicol, Metz, Sohl-Dickstein 2021, section 5.1; after Tallec, Ollivier 2017.
+ * Influence balancing: a linear recurrence in which a parameter helps the loss now and harms it later, so
+ * that every method that cuts the influence short walks away from the optimum. Vicol, Metz, Sohl-Dickstein
+ * 2021, section 5.1; after Tallec, Ollivier 2017.
  */
 import * as tf from '@tensorflow/tfjs';
 import { checkInteger, checkKeys } from '../options.js';
@@ -17,9 +18,10 @@ export interface InfluenceBalancingOptions {
 }
 
 /**
- * s' = A s + theta v, A with 0.5 on the diagonal and on the first superdiagonal, v = +1 for the first p entries and -1 for the others; s_0 =
- * ones; the loss of a step is (s'[0] - 1)^2 / 2. theta: { theta: shape() }, state: { s: shape(n) }. In the long run s[0] tends to
- * 2 (2 p - n) theta: with the defaults -6 theta, the minimum is at theta = -1/6.
+ * s' = A s + theta v, A with 0.5 on the diagonal and on the first superdiagonal, v = +1 for the first p
+ * entries and -1 for the others; s_0 = ones; the loss of a step is (s'[0] - 1)^2 / 2. theta: { theta: shape()
+ * }, state: { s: shape(n) }. In the long run s[0] tends to 2 (2 p - n) theta: with the defaults -6 theta, the
+ * minimum is at theta = -1/6.
  * Throws OptionError on a malformed option.
  */
 export function influenceBalancing(options: InfluenceBalancingOptions = {}) {

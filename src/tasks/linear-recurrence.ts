@@ -1,4 +1,7 @@
-/** A linear recurrence with quadratic losses: every gradient and every variance of an estimator has a closed form. */
+/**
+ * A linear recurrence with quadratic losses: every gradient and every variance of an estimator has a closed
+ * form.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { checkInteger, checkKeys } from '../options.js';
 import { defineUnroll } from '../transform/define.js';
@@ -16,8 +19,9 @@ export interface LinearRecurrenceOptions {
 }
 
 /**
- * s' = decay s + theta from s_0 = start; the loss of a step is (s' - target)^2 / 2. theta: { theta: shape() }, state: { s: shape() }.
- * With the defaults at theta = 0.4: total loss 0.46383684, its derivative 0.9219356.
+ * s' = decay s + theta from s_0 = start; the loss of a step is (s' - target)^2 / 2. theta: { theta: shape()
+ * }, state: { s: shape() }. With the defaults at theta = 0.4: total loss 0.46383684, its derivative
+ * 0.9219356.
  * Throws OptionError on a malformed option.
  */
 export function linearRecurrence(options: LinearRecurrenceOptions = {}) {

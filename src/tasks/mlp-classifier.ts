@@ -35,11 +35,12 @@ function crossEntropy(outputs: tf.Tensor, oneHot: tf.Tensor): tf.Scalar {
 
 /**
  * Minibatch SGD with heavy-ball momentum on softmax cross-entropy, features -> hidden -> classes.
- * theta (all scalars, unconstrained): logLearningRate; momentumLogit (momentum = sigmoid of it); logWeightDecay (L2, its exponential clipped to
- * [1e-9, 10]); decayExponent: rate_t = exp(logLearningRate) / (1 + t / timescale)^decayExponent.
- * data: x [rows, features], y [rows, classes] one-hot, heldX, heldY likewise. Minibatches are shared by all particles, initial weights by
- * antithetic pairs. The loss of a step is the cross-entropy of a held-out minibatch after it; metric trainLoss is that of the training
- * minibatch before it.
+ * theta (all scalars, unconstrained): logLearningRate; momentumLogit (momentum = sigmoid of it);
+ * logWeightDecay (L2, its exponential clipped to [1e-9, 10]); decayExponent: rate_t = exp(logLearningRate) /
+ * (1 + t / timescale)^decayExponent.
+ * data: x [rows, features], y [rows, classes] one-hot, heldX, heldY likewise. Minibatches are shared by all
+ * particles, initial weights by antithetic pairs. The loss of a step is the cross-entropy of a held-out
+ * minibatch after it; metric trainLoss is that of the training minibatch before it.
  * Throws OptionError on a malformed option.
  */
 export function mlpClassifier(options: MlpClassifierOptions) {

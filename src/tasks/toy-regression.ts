@@ -1,6 +1,6 @@
 /**
- * The two-dimensional toy regression: a learning-rate schedule with two parameters, whose loss surface has a poor local minimum that
- * short-sighted methods end in. Vicol, Metz, Sohl-Dickstein 2021, section 5.2.
+ * The two-dimensional toy regression: a learning-rate schedule with two parameters, whose loss surface has a
+ * poor local minimum that short-sighted methods end in. Vicol, Metz, Sohl-Dickstein 2021, section 5.2.
  */
 import * as tf from '@tensorflow/tfjs';
 import { checkInteger, checkKeys } from '../options.js';
@@ -27,9 +27,10 @@ function innerLoss(x0: tf.Tensor, x1: tf.Tensor) {
 }
 
 /**
- * Gradient descent on the inner loss from x = (1, 1), with weight decay 1e-10 and the rate exp(theta0) (T - t) / T + exp(theta1) t / T; the
- * loss of a step is the inner loss after it. theta: { logRates: shape(2) } (at the start and at the end of the schedule), state: { x0, x1 }.
- * At theta = (-4, -4) the sum of the losses is 2487.77; the best is 558.02 near (2.8, -3.7), a local minimum 2423.2 at (0.134, -0.77).
+ * Gradient descent on the inner loss from x = (1, 1), with weight decay 1e-10 and the rate exp(theta0) (T -
+ * t) / T + exp(theta1) t / T; the loss of a step is the inner loss after it. theta: { logRates: shape(2) }
+ * (at the start and at the end of the schedule), state: { x0, x1 }. At theta = (-4, -4) the sum of the losses
+ * is 2487.77; the best is 558.02 near (2.8, -3.7), a local minimum 2423.2 at (0.134, -0.77).
  * Throws OptionError on a malformed option.
  */
 export function toyRegression2d(options: ToyRegressionOptions = {}) {

@@ -10,8 +10,8 @@
  * | 48.. | header: UTF-8 JSON, padded with spaces to a multiple of 8 bytes |
  * | then | the arrays, little-endian, each padded to a multiple of 8 bytes |
  *
- * The header says what was saved (`kind`), the fingerprint of the program it belongs to, numbers, and the table of arrays. A later
- * version must go on reading every earlier one.
+ * The header says what was saved (`kind`), the fingerprint of the program it belongs to, numbers, and the
+ * table of arrays. A later version must go on reading every earlier one.
  */
 import { createHash } from 'node:crypto';
 import type { LeafSpec, StateSnapshot } from '../device/driver.js';
@@ -51,8 +51,8 @@ interface Header {
 }
 
 /**
- * What a saved state must share with the program that takes it up: the leaves of theta and state, and the horizon. The step's
- * arithmetic is not part of it, so that a corrected step can continue from an old state.
+ * What a saved state must share with the program that takes it up: the leaves of theta and state, and the
+ * horizon. The step's arithmetic is not part of it, so that a corrected step can continue from an old state.
  */
 export function programFingerprint(
   theta: readonly LeafSpec[],
@@ -120,8 +120,8 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
 
 /**
  * Reads a checkpoint of one of `kinds`, made by a program of `fingerprint`.
- * Throws CheckpointError when the bytes are no checkpoint, cut short or changed, of a newer version, of another kind, or of another
- * program.
+ * Throws CheckpointError when the bytes are no checkpoint, cut short or changed, of a newer version, of
+ * another kind, or of another program.
  */
 export function decodeCheckpoint(bytes: Uint8Array, kind: string, fingerprint: string): Checkpoint {
   if (!(bytes instanceof Uint8Array)) throw new CheckpointError('a checkpoint is a Uint8Array');

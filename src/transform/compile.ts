@@ -146,7 +146,10 @@ function checkStepResult(result: unknown): {
   return { state, loss: checkedLoss, metrics: Object.fromEntries(checkedMetrics) };
 }
 
-/** Throws ShapeError naming the first leaf of the state that a step changes in shape or dtype, adds or leaves out. */
+/**
+ * Throws ShapeError naming the first leaf of the state that a step changes in shape or dtype, adds or leaves
+ * out.
+ */
 function checkStateKept(wanted: readonly LeafSpec[], got: readonly LeafSpec[]): void {
   for (const leaf of wanted) {
     const found = got.find(({ path }) => path === leaf.path);
@@ -174,8 +177,10 @@ function inputsOf(role: TraceInput['role'], leaves: readonly LeafSpec[]): TraceI
 }
 
 /**
- * Traces a definition. `data` is any structure of numbers, arrays and tensors (required where the definition uses it).
- * Throws TraceError, UnsupportedOpError on what cannot be traced; OptionError, ShapeError on what does not fit.
+ * Traces a definition. `data` is any structure of numbers, arrays and tensors (required where the definition
+ * uses it).
+ * Throws TraceError, UnsupportedOpError on what cannot be traced; OptionError, ShapeError on what does not
+ * fit.
  */
 export function compileUnroll<Theta, State, D, Metrics>(
   definition: UnrollDefinition<Theta, State, D, Metrics>,

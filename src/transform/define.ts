@@ -1,4 +1,6 @@
-/** What a user writes: one step of an unrolled computation in ordinary tfjs ops, and how an episode begins. */
+/**
+ * What a user writes: one step of an unrolled computation in ordinary tfjs ops, and how an episode begins.
+ */
 import type * as tf from '@tensorflow/tfjs';
 import { OptionError } from '../errors.js';
 import { checkKeys } from '../options.js';
@@ -6,7 +8,9 @@ import { describe } from '../random/philox.js';
 import type { Rng } from '../trace/rng.js';
 import type { Loose, SpecTree, TensorsOf, TensorTree } from './leaf.js';
 
-/** The tensors of the data inside `init` and `step`; unchecked when the definition does not describe its data. */
+/**
+ * The tensors of the data inside `init` and `step`; unchecked when the definition does not describe its data.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: data that the definition does not describe can be anything.
 export type DataOf<D> = D extends SpecTree ? TensorsOf<D> : any;
 
@@ -45,7 +49,10 @@ export interface UnrollDefinition<Theta, State, D, Metrics> {
   readonly horizon: number;
   /** The outer parameters: a structure of `shape(...)`. */
   readonly theta: Theta;
-  /** Shapes and dtypes of the data, when they should be typed and checked: a structure of `shape`, `int32`, `bool`. */
+  /**
+   * Shapes and dtypes of the data, when they should be typed and checked: a structure of `shape`, `int32`,
+   * `bool`.
+   */
   readonly data?: D;
   /** The state at the start of an episode. */
   readonly init: (context: InitContext<Theta, D>) => State;
@@ -56,8 +63,9 @@ export interface UnrollDefinition<Theta, State, D, Metrics> {
 const KEYS = ['horizon', 'theta', 'data', 'init', 'step'] as const;
 
 /**
- * Describes an unrolled computation; nothing runs yet. `init` and `step` are traced once when the definition is compiled, with tensors that
- * stand for one particle and have no values. List `init` before `step`, so that the type of the state is known there.
+ * Describes an unrolled computation; nothing runs yet. `init` and `step` are traced once when the definition
+ * is compiled, with tensors that stand for one particle and have no values. List `init` before `step`, so
+ * that the type of the state is known there.
  *
  *     const decay = defineUnroll({
  *       horizon: 10,

@@ -8,11 +8,16 @@ import type { ArraysOf, InputsOf } from './leaf.js';
 import { UnrollProgram } from './program.js';
 
 export interface CompileOptions<D> {
-  /** The data that `init` and `step` are given: numbers, typed arrays, nested arrays, tensors. Replaceable later with `setData`. */
+  /**
+   * The data that `init` and `step` are given: numbers, typed arrays, nested arrays, tensors. Replaceable
+   * later with `setData`.
+   */
   readonly data?: D extends undefined ? unknown : InputsOf<D>;
 }
 
-/** A place where programs run: the native CPU engine, or tfjs. Made by `openDevice`; dispose of it when done. */
+/**
+ * A place where programs run: the native CPU engine, or tfjs. Made by `openDevice`; dispose of it when done.
+ */
 export class Device {
   readonly driver: DeviceDriver;
   #disposed = false;
@@ -37,8 +42,8 @@ export class Device {
   }
 
   /**
-   * Traces a definition and loads it. Throws TraceError or UnsupportedOpError on what cannot be traced, OptionError or ShapeError on data or
-   * states that do not fit, each naming the path.
+   * Traces a definition and loads it. Throws TraceError or UnsupportedOpError on what cannot be traced,
+   * OptionError or ShapeError on data or states that do not fit, each naming the path.
    */
   compile<Theta, State, D, Metrics>(
     definition: UnrollDefinition<Theta, State, D, Metrics>,

@@ -1,4 +1,7 @@
-/** One evaluation of a pure function for many particles: how single ops and small graphs are compared between devices. */
+/**
+ * One evaluation of a pure function for many particles: how single ops and small graphs are compared between
+ * devices.
+ */
 import * as tf from '@tensorflow/tfjs';
 import type { DeviceDriver, LeafSpec, UnrollSpec } from '../device/driver.js';
 import { ShapeError } from '../errors.js';
@@ -96,8 +99,8 @@ function specOf(
 }
 
 /**
- * Traces `fn` and runs it once on a device for every particle. `inputs` are tensors with a leading axis of `particles`; the function sees
- * one particle's, without that axis. Its third argument draws random numbers.
+ * Traces `fn` and runs it once on a device for every particle. `inputs` are tensors with a leading axis of
+ * `particles`; the function sees one particle's, without that axis. Its third argument draws random numbers.
  * Rejects with ShapeError where an input lacks the particle axis, and with what tracing and the device throw.
  *
  *     const { values } = await evaluate(device, ({ x }) => tf.exp(x), { x: tf.ones([17, 3]) }, { particles: 17 });

@@ -1,6 +1,6 @@
 /**
- * Leaf specifications: the shape and dtype of one tensor of a nested structure, and the types that follow from them. A structure is
- * any nesting of plain objects and arrays with leaves at its ends.
+ * Leaf specifications: the shape and dtype of one tensor of a nested structure, and the types that follow
+ * from them. A structure is any nesting of plain objects and arrays with leaves at its ends.
  */
 import type * as tf from '@tensorflow/tfjs';
 import { OptionError } from '../errors.js';
@@ -27,7 +27,10 @@ export class LeafShape<D extends readonly Dimension[] = readonly Dimension[], T 
   }
 }
 
-/** A float32 leaf: `shape()` is a scalar, `shape(64, 10)` a matrix. Throws OptionError on a dimension that is no integer >= 0. */
+/**
+ * A float32 leaf: `shape()` is a scalar, `shape(64, 10)` a matrix. Throws OptionError on a dimension that is
+ * no integer >= 0.
+ */
 export function shape<const D extends readonly Dimension[]>(...dims: D): LeafShape<D, 'float32'> {
   return new LeafShape(dims, 'float32');
 }
@@ -48,7 +51,10 @@ export type SpecTree = LeafShape | readonly SpecTree[] | { readonly [name: strin
 /** A structure of tensors. */
 export type TensorTree = tf.Tensor | readonly TensorTree[] | { readonly [name: string]: TensorTree };
 
-/** What a caller may give for a leaf: a number for every element, a flat or nested array (row-major), or a tensor. */
+/**
+ * What a caller may give for a leaf: a number for every element, a flat or nested array (row-major), or a
+ * tensor.
+ */
 export type LeafValue = number | boolean | TypedArray | Float64Array | tf.Tensor | NestedNumbers;
 export type NestedNumbers = readonly (number | boolean | NestedNumbers)[];
 
@@ -81,8 +87,8 @@ export type ValuesOf<S> =
     : { readonly [K in keyof S]: ValuesOf<S[K]> };
 
 /**
- * A structure of tensors with the rank of each tensor forgotten: a step may give a state leaf with a looser static type. A part that is only
- * known to be some structure (an optimizer's state) stays one.
+ * A structure of tensors with the rank of each tensor forgotten: a step may give a state leaf with a looser
+ * static type. A part that is only known to be some structure (an optimizer's state) stays one.
  */
 export type Loose<S> = [TensorTree] extends [S]
   ? TensorTree

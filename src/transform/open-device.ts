@@ -3,7 +3,8 @@ import { type OpenDriverOptions, openDriver } from '../device/open.js';
 import { Device } from './device.js';
 
 /**
- * Opens a device. 'auto' takes the native CPU engine where its addon loads, else tfjs; `device.notes` says why not.
+ * Opens a device. 'auto' takes the native CPU engine where its addon loads, else tfjs; `device.notes` says
+ * why not.
  * Rejects with OptionError on an unknown kind or option, DeviceError when the device cannot be opened.
  *
  *     await using device = await openDevice('auto');

@@ -45,13 +45,17 @@ export interface PerturbedOptions<I> {
   /** Standard deviation: one number, or a structure like theta. */
   readonly sigma: number | I;
   readonly seed: number;
-  /** Which noise of the seed: one number (uint32) for all, or one per pair (per particle without pairs). Default 0. */
+  /**
+   * Which noise of the seed: one number (uint32) for all, or one per pair (per particle without pairs).
+   * Default 0.
+   */
   readonly noiseStep?: number | Uint32Array;
 }
 
 /**
- * Thetas mean + sigma * eps with eps ~ N(0, 1), drawn where they are used and never stored. In an antithetic run particle
- * i + particles / 2 has the opposite eps of particle i. Throws OptionError on a malformed seed, noise step or key.
+ * Thetas mean + sigma * eps with eps ~ N(0, 1), drawn where they are used and never stored. In an antithetic
+ * run particle i + particles / 2 has the opposite eps of particle i. Throws OptionError on a malformed seed,
+ * noise step or key.
  */
 export function perturbed<I>(options: PerturbedOptions<I>): PerturbedTheta<I> {
   return new PerturbedTheta(options);
@@ -61,8 +65,8 @@ export interface RunOptions<Theta, State> {
   /** Advanced in place. A state serves one run at a time. */
   readonly state: UnrollState<State>;
   /**
-   * The outer parameters: a structure like the definition's. A leaf is given once for all particles (a number, an array, a tensor), or with
-   * a leading axis of `particles`; or `perturbed({...})`.
+   * The outer parameters: a structure like the definition's. A leaf is given once for all particles (a
+   * number, an array, a tensor), or with a leading axis of `particles`; or `perturbed({...})`.
    */
   readonly theta: InputsOf<Theta> | PerturbedTheta<InputsOf<Theta>>;
   /** Steps to run, at least 1. */
@@ -90,7 +94,10 @@ export interface UnrollRun<MetricName extends string = string> {
 
 const RUN_KEYS = ['state', 'theta', 'steps', 'seed', 'antithetic', 'record', 'signal', 'onProgress'] as const;
 
-/** A definition compiled for a device; State is the structure of typed arrays of an exported state. Holds device memory until `dispose`. Made by `device.compile`. */
+/**
+ * A definition compiled for a device; State is the structure of typed arrays of an exported state. Holds
+ * device memory until `dispose`. Made by `device.compile`.
+ */
 export class UnrollProgram<Theta, State, Metrics> {
   /** The program on its device, for code that drives it with flat arrays. */
   readonly loaded: LoadedProgram;
@@ -134,8 +141,9 @@ export class UnrollProgram<Theta, State, Metrics> {
   }
 
   /**
-   * New states, all at the start of an episode. `stagger` [particles] lets the first episode of particle i begin at step stagger[i] of
-   * the horizon, so that it ends early; its state is an ordinary initial one. Throws OptionError on a malformed count or stagger.
+   * New states, all at the start of an episode. `stagger` [particles] lets the first episode of particle i
+   * begin at step stagger[i] of the horizon, so that it ends early; its state is an ordinary initial one.
+   * Throws OptionError on a malformed count or stagger.
    */
   createState(particles: number, options: { readonly stagger?: ArrayLike<number> } = {}): UnrollState<State> {
     this.#check();
@@ -207,9 +215,10 @@ export class UnrollProgram<Theta, State, Metrics> {
   }
 
   /**
-   * Advances a state by some steps. Particle-steps are numbered on from run to run, so that two runs of 5 steps are one of 10.
-   * Rejects with OptionError or ShapeError on anything malformed, AbortedError when the signal fires, DeviceError when the state is
-   * already in a run.
+   * Advances a state by some steps. Particle-steps are numbered on from run to run, so that two runs of 5
+   * steps are one of 10.
+   * Rejects with OptionError or ShapeError on anything malformed, AbortedError when the signal fires,
+   * DeviceError when the state is already in a run.
    */
   async run(options: RunOptions<Theta, State>): Promise<UnrollRun<keyof Metrics & string>> {
     this.#check();
@@ -259,8 +268,8 @@ export class UnrollProgram<Theta, State, Metrics> {
   }
 
   /**
-   * Replaces the data, of the structure, shapes and dtypes that the program was compiled with; copied. Runs that have already begun keep
-   * the old data. Throws ShapeError or OptionError naming the path.
+   * Replaces the data, of the structure, shapes and dtypes that the program was compiled with; copied. Runs
+   * that have already begun keep the old data. Throws ShapeError or OptionError naming the path.
    */
   setData(data: unknown): void {
     this.#check();

@@ -4,7 +4,10 @@ import { DeviceError, OptionError } from '../errors.js';
 
 /** A state copied out of the device; S is the structure of typed arrays that it is given in. */
 export interface ExportedState<S = unknown> {
-  /** In the structure that `init` returns; every leaf is a flat typed array of [particles, ...shape] (bool: Uint8Array of 0 and 1). */
+  /**
+   * In the structure that `init` returns; every leaf is a flat typed array of [particles, ...shape] (bool:
+   * Uint8Array of 0 and 1).
+   */
   readonly state: S;
   /** [particles] int32: the step within the episode that comes next. */
   readonly t: Int32Array;
@@ -15,8 +18,8 @@ export interface ExportedState<S = unknown> {
 }
 
 /**
- * States of `particles` particles on a device, advanced in place by `program.run`. Holds memory until `dispose` (disposing twice is
- * allowed). Made by `program.createState` or `program.importState`.
+ * States of `particles` particles on a device, advanced in place by `program.run`. Holds memory until
+ * `dispose` (disposing twice is allowed). Made by `program.createState` or `program.importState`.
  */
 export class UnrollState<S = unknown> {
   readonly driver: DriverState;
@@ -50,7 +53,10 @@ export class UnrollState<S = unknown> {
     this.#stepsDone += steps;
   }
 
-  /** @internal Claims the state for a step of an estimator. Throws DeviceError ERR_BUSY when it is claimed already. */
+  /**
+   * @internal Claims the state for a step of an estimator. Throws DeviceError ERR_BUSY when it is claimed
+   * already.
+   */
   hold(): void {
     if (this.#held) {
       throw new DeviceError('the state is in use by a step that has not ended; await it first', {
@@ -72,8 +78,8 @@ export class UnrollState<S = unknown> {
   }
 
   /**
-   * A new state in which particle i is a copy of particle `ancestors[i]` of this one. Throws OptionError on an index outside
-   * 0..particles-1.
+   * A new state in which particle i is a copy of particle `ancestors[i]` of this one. Throws OptionError on
+   * an index outside 0..particles-1.
    */
   async gather(ancestors: ArrayLike<number>): Promise<UnrollState<S>> {
     const indices = Int32Array.from(ancestors);

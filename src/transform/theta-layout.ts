@@ -7,7 +7,8 @@ import type { InputsOf, SpecTree, ValuesOf } from './leaf.js';
 import { isLeafShape, matchValues, readLeaf, readRaw, specLeaves } from './values.js';
 
 /**
- * The flat form of theta: its leaves in the order of their keys, each row-major, one after the other: `size` float32 in all.
+ * The flat form of theta: its leaves in the order of their keys, each row-major, one after the other: `size`
+ * float32 in all.
  * Throws OptionError when a leaf is not float32 or has an open dimension.
  */
 export class ThetaLayout<S = SpecTree> {
@@ -26,7 +27,10 @@ export class ThetaLayout<S = SpecTree> {
     this.size = this.leaves.reduce((sum, leaf) => sum + sizeOf(leaf.shape), 0);
   }
 
-  /** A theta as float32 [P]. A number stands for every element of its leaf. Throws OptionError or ShapeError naming the path. */
+  /**
+   * A theta as float32 [P]. A number stands for every element of its leaf. Throws OptionError or ShapeError
+   * naming the path.
+   */
   pack(theta: InputsOf<S>, what = 'theta'): Float32Array {
     const flat = new Float32Array(this.size);
     let offset = 0;
@@ -39,8 +43,9 @@ export class ThetaLayout<S = SpecTree> {
   }
 
   /**
-   * Thetas of all particles as float32 [particles, P], or [P] when no leaf differs between particles. A leaf is either given once for all
-   * particles, or with a leading axis of `particles`; the two may be mixed. Throws like `pack`.
+   * Thetas of all particles as float32 [particles, P], or [P] when no leaf differs between particles. A leaf
+   * is either given once for all particles, or with a leading axis of `particles`; the two may be mixed.
+   * Throws like `pack`.
    */
   packParticles(
     theta: InputsOf<S>,
@@ -89,7 +94,10 @@ export class ThetaLayout<S = SpecTree> {
     return { perParticle: true, values };
   }
 
-  /** The structure of a flat vector: a number for a scalar leaf, else a Float64Array. Throws ShapeError unless it has P elements. */
+  /**
+   * The structure of a flat vector: a number for a scalar leaf, else a Float64Array. Throws ShapeError unless
+   * it has P elements.
+   */
   unpack(flat: ArrayLike<number>): ValuesOf<S> {
     if (flat.length !== this.size) throw new ShapeError(`theta has ${this.size} values, got ${flat.length}`);
     let offset = 0;
@@ -104,7 +112,8 @@ export class ThetaLayout<S = SpecTree> {
 }
 
 /**
- * Sigma as float32 [P]: one number for all, or a structure like theta. Throws OptionError when an element is not positive and finite.
+ * Sigma as float32 [P]: one number for all, or a structure like theta. Throws OptionError when an element is
+ * not positive and finite.
  */
 export function packSigma<Theta>(layout: ThetaLayout<Theta>, sigma: number | InputsOf<Theta>): Float32Array {
   const flat =

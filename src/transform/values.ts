@@ -21,7 +21,9 @@ export function isLeafValue(value: unknown): value is number | boolean | ArrayLi
   );
 }
 
-/** How the values given for a leaf look: shape when known (tensors, nested arrays), dtype when it says one. */
+/**
+ * How the values given for a leaf look: shape when known (tensors, nested arrays), dtype when it says one.
+ */
 interface RawLeaf {
   readonly values: ArrayLike<number | boolean>;
   /** undefined for flat arrays, which carry no shape */
@@ -43,7 +45,10 @@ function nestedShape(value: unknown, at: string): number[] {
   return dims;
 }
 
-/** Reads whatever a caller may give for a leaf. A tensor is read with `dataSync`. Throws OptionError/ShapeError naming the path. */
+/**
+ * Reads whatever a caller may give for a leaf. A tensor is read with `dataSync`. Throws
+ * OptionError/ShapeError naming the path.
+ */
 export function readRaw(value: unknown, at: string): RawLeaf {
   if (typeof value === 'number') return { values: [value], shape: [], dtype: 'float32' };
   if (typeof value === 'boolean') return { values: [value], shape: [], dtype: 'bool' };
@@ -105,7 +110,10 @@ export function specLeaves(spec: SpecTree, what: string): LeafSpec[] {
   });
 }
 
-/** Values given for one leaf, checked against it. A number fills the leaf. Throws ShapeError naming the path, wanted and got. */
+/**
+ * Values given for one leaf, checked against it. A number fills the leaf. Throws ShapeError naming the path,
+ * wanted and got.
+ */
 export function readLeaf(value: unknown, leaf: LeafSpec, what: string): TypedArray {
   const at = leaf.path === '' ? what : `${what} at "${leaf.path}"`;
   const size = sizeOf(leaf.shape);
@@ -127,7 +135,10 @@ export interface PathValue {
   readonly value: unknown;
 }
 
-/** Pairs the leaves of a specification with the values at the same paths. Throws OptionError naming a missing or an unknown path. */
+/**
+ * Pairs the leaves of a specification with the values at the same paths. Throws OptionError naming a missing
+ * or an unknown path.
+ */
 export function matchValues(spec: SpecTree, tree: unknown, what: string): PathValue[] {
   const walk = (node: SpecTree, value: unknown, path: string): PathValue[] => {
     if (isLeafShape(node)) return [{ path, value }];

@@ -1,6 +1,7 @@
 /**
- * Estimates straight from their definition, in float64 and step by step: every loss times the sum of the perturbations (each over its sigma^2)
- * that had acted on its particle's episode. The inner problem is s' = 0.9 s + theta, loss (s' - 2)^2 / 2.
+ * Estimates straight from their definition, in float64 and step by step: every loss times the sum of the
+ * perturbations (each over its sigma^2) that had acted on its particle's episode. The inner problem is s' =
+ * 0.9 s + theta, loss (s' - 2)^2 / 2.
  */
 import { fillNormalRows, foldIn, STREAMS } from '../../src/random/index.js';
 

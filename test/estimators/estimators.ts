@@ -16,7 +16,10 @@ export type CommonOptions<Theta> = Omit<EstimatorOptions<Theta>, 'normalisation'
 
 export interface ListedEstimator {
   readonly name: string;
-  /** Expected sum of the estimates of one episode equals the gradient of the summed loss where that is quadratic. */
+  /**
+   * Expected sum of the estimates of one episode equals the gradient of the summed loss where that is
+   * quadratic.
+   */
   readonly unbiased: boolean;
   /** The estimator, with windows of `truncation` steps where it has windows. */
   make<Theta, S, M>(

@@ -18,7 +18,10 @@ function finalLoss(theta: number): number {
   return 0.5 * (s[0] - 1) ** 2;
 }
 
-/** Theta after `updates` of gradient descent at rate 1e-4 on the exact (real-time recurrent) or one-step gradient. */
+/**
+ * Theta after `updates` of gradient descent at rate 1e-4 on the exact (real-time recurrent) or one-step
+ * gradient.
+ */
 function exactDescent(updates: number, oneStep: boolean): number {
   let theta = 0.5;
   let s: number[] = new Array(N).fill(1);

@@ -1,4 +1,7 @@
-/** Linear losses with given gradients g_{t, tau} = weight(t, tau) u, u = (0.6, 0.8): the variance of PES and NRES is known exactly. */
+/**
+ * Linear losses with given gradients g_{t, tau} = weight(t, tau) u, u = (0.6, 0.8): the variance of PES and
+ * NRES is known exactly.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { defineUnroll, shape } from '../../src/index.js';
 

@@ -18,7 +18,10 @@ import { CASES, linearLosses } from './linear-losses.js';
 
 const THETA = { theta: 0.4 };
 
-/** Sum over an episode of what each pair contributes: mean, its standard error, and the trace of the covariance. */
+/**
+ * Sum over an episode of what each pair contributes: mean, its standard error, and the trace of the
+ * covariance.
+ */
 async function episodeMoments(
   estimator: {
     init(theta: never, options: { seed: number }): never;
