@@ -30,7 +30,9 @@ function innerLoss(x0: tf.Tensor, x1: tf.Tensor) {
  * Gradient descent on the inner loss from x = (1, 1), with weight decay 1e-10 and the rate exp(theta0) (T -
  * t) / T + exp(theta1) t / T; the loss of a step is the inner loss after it. theta: { logRates: shape(2) }
  * (at the start and at the end of the schedule), state: { x0, x1 }. At theta = (-4, -4) the sum of the losses
- * is 2487.77; the best is 558.02 near (2.8, -3.7), a local minimum 2423.2 at (0.134, -0.77).
+ * is 2487.77; the valley is at theta0 = 2.8 with about 558
+ * (rounding moves it by a few units: the inner problem is nearly chaotic there), a local minimum 2423.2 at
+ * (0.134, -0.77).
  * Throws OptionError on a malformed option.
  */
 export function toyRegression2d(options: ToyRegressionOptions = {}) {
