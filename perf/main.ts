@@ -1,11 +1,12 @@
 /**
- * `npm run bench -- [SUITE[/CASE] ...] [--json]`: runs the suites (all of them without a name) and prints a table, or with --json one
- * JSON object a line: {"suite","case","unit","value","peer","peerValue","ratio"}. Medians of interleaved rounds; a higher ratio is better
- * for us.
+ * `npm run bench -- [SUITE[/CASE] ...] [--json] [--rounds N]`: runs the suites (all of them without a name) and prints a table, or with
+ * --json one JSON object a line: {"suite","case","unit","value","peer","peerValue","ratio"}. Medians of 7 interleaved rounds; a higher
+ * ratio is better for us. Exit code 2 for a suite that does not exist.
  */
+import { parseArgs } from 'node:util';
 import { eventLoop } from './event-loop.js';
 import { kernels } from './kernels.js';
-import type { Line } from './measure.js';
+import { type Line, setRounds } from './measure.js';
 import { memory } from './memory.js';
 import { ROLLOUT_CASES, rollout } from './rollout.js';
 import { threads } from './threads.js';
@@ -24,26 +25,29 @@ function text({ suite, case: name, unit, value, peer, peerValue, ratio }: Line):
   return `${`${suite}/${name}`.padEnd(40)} ${digits(value).padStart(10)} ${unit}${against}`;
 }
 
+/** Names of the suites that a word stands for: one, or all of a family. */
+function named(word: string): string[] {
+  return Object.keys(SUITES).filter((name) => name === word || name.startsWith(`${word}/`));
+}
+
 async function main(): Promise<void> {
-  const words = process.argv.slice(2);
-  const json = words.includes('--json');
-  const wanted = words.filter((word) => word !== '--json');
-  const chosen = Object.keys(SUITES).filter(
-    (name) => wanted.length === 0 || wanted.some((word) => name === word || name.startsWith(`${word}/`)),
-  );
-  const unknown = wanted.filter(
-    (word) => !Object.keys(SUITES).some((name) => name === word || name.startsWith(`${word}/`)),
-  );
-  if (unknown.length > 0) {
-    process.stderr.write(
-      `unknown suite ${unknown.join(', ')}; there are ${Object.keys(SUITES).join(', ')}\n`,
-    );
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { json: { type: 'boolean', default: false }, rounds: { type: 'string', default: '7' } },
+  });
+  const rounds = Number(values.rounds);
+  const unknown = positionals.filter((word) => named(word).length === 0);
+  if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
+    const problem = unknown.length > 0 ? `unknown suite ${unknown.join(', ')}` : `--rounds ${values.rounds}`;
+    process.stderr.write(`error: ${problem}; suites: ${Object.keys(SUITES).join(', ')}\n`);
     process.exitCode = 2;
     return;
   }
+  setRounds(rounds);
+  const chosen = positionals.length === 0 ? Object.keys(SUITES) : [...new Set(positionals.flatMap(named))];
   for (const name of chosen) {
     for (const line of await SUITES[name]()) {
-      process.stdout.write(`${json ? JSON.stringify(line) : text(line)}\n`);
+      process.stdout.write(`${values.json ? JSON.stringify(line) : text(line)}\n`);
     }
   }
 }

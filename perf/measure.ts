@@ -18,7 +18,13 @@ export interface Side {
   readonly measure: () => Promise<number>;
 }
 
-export const ROUNDS = 7;
+/** Rounds of every comparison; fewer than 7 only to see whether a benchmark works at all. */
+let rounds = 7;
+
+/** Sets the number of rounds for all later comparisons. */
+export function setRounds(count: number): void {
+  rounds = count;
+}
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -27,7 +33,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** Measures every side once per round, in turns, after one round that does not count; the medians in the order of `sides`. */
-export async function interleaved(sides: readonly Side[], rounds = ROUNDS): Promise<number[]> {
+export async function interleaved(sides: readonly Side[]): Promise<number[]> {
   const values = sides.map((): number[] => []);
   for (let round = -1; round < rounds; round++) {
     for (let i = 0; i < sides.length; i++) {
@@ -45,9 +51,8 @@ export async function compare(
   unit: string,
   side: Side,
   peers: readonly Side[],
-  rounds = ROUNDS,
 ): Promise<Line[]> {
-  const [value, ...peerValues] = await interleaved([side, ...peers], rounds);
+  const [value, ...peerValues] = await interleaved([side, ...peers]);
   if (peers.length === 0)
     return [{ suite, case: name, unit, value, peer: null, peerValue: null, ratio: null }];
   return peers.map((peer, i) => ({

@@ -13,24 +13,33 @@ const config = {
   background: 'transparent',
   view: { stroke: null },
   axis: { labelFontSize: 11, titleFontSize: 12, titleFontWeight: 'normal', gridOpacity: 0.4, domain: false },
-  legend: { labelFontSize: 12, title: null, orient: 'top' },
+  legend: { labelFontSize: 12, title: null, orient: 'top', symbolOpacity: 1 },
 };
 
-/** Mean tuning loss of every update. */
+/** Mean tuning loss of every update, faintly, and its mean over the updates of one episode. */
 export function outerLossChart(result: DemoResult): Spec {
+  const window = Math.ceil(result.horizon / result.truncation);
+  const values = result.history.flatMap(({ update, meanLoss }) =>
+    meanLoss > 0 ? [{ update, meanLoss }] : [],
+  );
   return {
     width: 640,
     height: 220,
-    data: {
-      values: result.history
-        .filter((record) => record.meanLoss > 0)
-        .map(({ update, meanLoss }) => ({ update, meanLoss })),
-    },
-    mark: { type: 'line', strokeWidth: 1.5, color: COLOURS.range[1] },
-    encoding: {
-      x: { field: 'update', type: 'quantitative', title: 'PES update', scale: { nice: false } },
-      y: { field: 'meanLoss', type: 'quantitative', title: 'mean tuning loss', scale: { type: 'log' } },
-    },
+    data: { values },
+    transform: [{ window: [{ op: 'mean', field: 'meanLoss', as: 'smoothed' }], frame: [1 - window, 0] }],
+    encoding: { x: { field: 'update', type: 'quantitative', title: 'PES update', scale: { nice: false } } },
+    layer: [
+      {
+        mark: { type: 'line', strokeWidth: 1, color: COLOURS.range[0], opacity: 0.6 },
+        encoding: {
+          y: { field: 'meanLoss', type: 'quantitative', title: 'mean tuning loss', scale: { type: 'log' } },
+        },
+      },
+      {
+        mark: { type: 'line', strokeWidth: 2, color: COLOURS.range[1] },
+        encoding: { y: { field: 'smoothed', type: 'quantitative' } },
+      },
+    ],
   };
 }
 

@@ -52,7 +52,8 @@ ${learning}
 ${outer}
 <p class="note">What is tuned for: the loss on ${table.tuning} tuning rows, averaged over the training run with weights that grow linearly from its first to its
 last step. Each of ${result.updates} updates advances
-${result.particles.toLocaleString('en')} perturbed training runs by ${result.truncation} steps.</p>
+${result.particles.toLocaleString('en')} perturbed training runs by ${result.truncation} steps. Grey: single updates, whose minibatches differ; blue: the mean over as many updates as a
+training run takes.</p>
 <h2>The settings</h2>
 ${settings}
 <h2>How it was made</h2>
