@@ -42,30 +42,50 @@ UNROLLED_INLINE void copyWords(uint32_t* to, const uint32_t* from, int64_t n) {
   if (i < n) storePart(to + i, loadPart(from + i, n - i), n - i);
 }
 
-// One row `rows` times over, contiguously.
-UNROLLED_INLINE void repeatRow(uint32_t* to, const uint32_t* row, int64_t rows, int64_t rowWords) {
-  for (int64_t i = 0; i < rows; i++, to += rowWords) copyWords(to, row, rowWords);
+// `rows` rows of kVectors vectors, strides in words. kFrom: how a row of the source is found.
+enum class RowSource { kRows, kSameRow, kWords };
+template <int kVectors, RowSource kFrom>
+UNROLLED_INLINE void copyShortRows(uint32_t* to, int64_t toStride, const uint32_t* from, int64_t fromStride, int64_t rows) {
+  vu row[kVectors];
+  if constexpr (kFrom == RowSource::kSameRow)
+    for (int v = 0; v < kVectors; v++) row[v] = load(from + v * W);
+  for (int64_t i = 0; i < rows; i++, to += toStride, from += fromStride)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++)
+      store(to + v * W, kFrom == RowSource::kRows ? load(from + v * W) : kFrom == RowSource::kWords ? splat(*from) : row[v]);
+}
+template <RowSource kFrom>
+UNROLLED_INLINE bool copyIfShort(uint32_t* to, int64_t toStride, const uint32_t* from, int64_t fromStride, int64_t rows, int64_t rowWords) {
+  if (rowWords == W) copyShortRows<1, kFrom>(to, toStride, from, fromStride, rows);
+  else if (rowWords == 2 * W) copyShortRows<2, kFrom>(to, toStride, from, fromStride, rows);
+  else return false;
+  return true;
 }
 
 // `rows` rows of `rowWords` words, strides in words. `splatSource`: the source has one word a row, which fills it.
-UNROLLED_INLINE void copyRows(uint32_t* to, int64_t toStride, const uint32_t* from, int64_t fromStride, bool splatSource,
-                              int64_t rows, int64_t rowWords) {
+static inline void copyRows(uint32_t* to, int64_t toStride, const uint32_t* from, int64_t fromStride, bool splatSource, int64_t rows,
+                            int64_t rowWords) {
   if (rowWords == 1) {
     if (toStride == 1 && fromStride == 1) return copyWords(to, from, rows);
     if (toStride == 1 && fromStride == 0) return splatWords(to, *from, rows);
     for (int64_t i = 0; i < rows; i++) to[i * toStride] = from[i * fromStride];
   } else if (splatSource) {
+    if (copyIfShort<RowSource::kWords>(to, toStride, from, fromStride, rows, rowWords)) return;
     for (int64_t i = 0; i < rows; i++) splatWords(to + i * toStride, from[i * fromStride], rowWords);
   } else if (toStride == rowWords && fromStride == rowWords) {
     copyWords(to, from, rows * rowWords);
-  } else if (rowWords == 2 * W) {
-    for (int64_t i = 0; i < rows; i++, to += toStride, from += fromStride) {
-      store(to, load(from));
-      store(to + W, load(from + W));
-    }
+  } else if (fromStride == 0) {
+    if (copyIfShort<RowSource::kSameRow>(to, toStride, from, 0, rows, rowWords)) return;
+    for (int64_t i = 0; i < rows; i++) copyWords(to + i * toStride, from, rowWords);
   } else {
+    if (copyIfShort<RowSource::kRows>(to, toStride, from, fromStride, rows, rowWords)) return;
     for (int64_t i = 0; i < rows; i++) copyWords(to + i * toStride, from + i * fromStride, rowWords);
   }
+}
+
+// One row `rows` times over, contiguously.
+static inline void repeatRow(uint32_t* to, const uint32_t* row, int64_t rows, int64_t rowWords) {
+  copyRows(to, rowWords, row, 0, false, rows, rowWords);
 }
 
 }  // namespace unrolled::UNROLLED_LEVEL
