@@ -114,7 +114,7 @@ function numericColumn(table: Table, index: number): Float64Array {
     const value = typeof cell === 'number' ? cell : DECIMAL.test(cell) ? Number(cell) : Number.NaN;
     if (!Number.isFinite(value)) {
       throw new DataError(
-        `${table.source}: ${rowName(row)}, column ${quote(column)}: expected a finite number, got ${quote(String(cell))}`,
+        `${table.source}: ${rowName(row)}, column ${quote(column)}: expected a finite number, got ${quote(String(cell))}; only the label column may hold text`,
         { row: row.number, column },
       );
     }

@@ -2,14 +2,14 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { foldIn, openDevice } from '../../index.js';
+import { AbortedError, foldIn, openDevice } from '../../index.js';
 import { compareSettings } from './compare.js';
 import type { Problem } from './problem.js';
 import { startProgress } from './progress.js';
 import { reportHtml } from './report.js';
 import { type DemoResult, number, type Settings, verdict } from './result.js';
 import { estimateMean } from './statistics.js';
-import { BATCH, DEFAULTS, HIDDEN, HORIZON } from './training.js';
+import { DEFAULTS, HORIZON } from './training.js';
 import { TRUNCATION, tune } from './tune.js';
 
 export interface DemoOptions {
@@ -50,16 +50,18 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   await using device = await openDevice(options.device);
   const notes = [...device.notes];
   const effort = device.kind === 'tfjs' ? EFFORT.tfjs : EFFORT.native;
-  const particles = options.particles ?? scaledParticles(effort.particles, problem);
+  const particles = options.particles ?? scaled(effort.particles, problem, 32);
+  const runs = scaled(effort.runs, problem, Math.min(effort.runs, 128));
   const updates = options.steps ?? effort.updates;
   if (device.kind === 'tfjs') {
     notes.push(
-      `the tfjs device is much slower than the native one: ${particles} particles, ${updates} updates and ${effort.runs} runs to compare instead of ` +
+      `the tfjs device is much slower than the native one: ${particles} particles, ${updates} updates and ${runs} runs to compare instead of ` +
         `${EFFORT.native.particles}, ${EFFORT.native.updates} and ${EFFORT.native.runs}`,
     );
-  } else if (particles < effort.particles && options.particles === undefined) {
+  } else if (runs < effort.runs) {
     notes.push(
-      `a step on this table costs more than on the penguins: ${particles} particles instead of ${effort.particles}`,
+      `a step on this table costs more than on the penguins: ${particles} particles and ${runs} runs to compare instead of ` +
+        `${effort.particles} and ${effort.runs}`,
     );
   }
   say(`device ${device.kind}: ${device.description}`);
@@ -81,15 +83,14 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     );
   }
 
-  say(`comparing on ${effort.runs} fresh seeds each`);
+  say(`comparing on ${runs} fresh seeds each`);
   const [before, after] = await compareSettings(device, problem, [DEFAULTS, tuning.tuned], {
-    runs: effort.runs,
+    runs,
     seed: foldIn(seed, 2),
     signal,
   });
   const diverged = before.evaluation.loss.nonFinite + after.evaluation.loss.nonFinite;
-  if (diverged > 0)
-    notes.push(`${diverged} of ${2 * effort.runs} compared runs diverged and are not in the means`);
+  if (diverged > 0) notes.push(`${diverged} of ${2 * runs} compared runs diverged and are not in the means`);
 
   const result: DemoResult = {
     table: summary,
@@ -100,7 +101,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     horizon: HORIZON,
     truncation: TRUNCATION,
     seed,
-    runs: effort.runs,
+    runs,
     defaults: DEFAULTS,
     tuned: tuning.tuned,
     history: tuning.history,
@@ -113,7 +114,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     notes,
   };
   const html = await reportHtml(result);
-  signal.throwIfAborted();
+  if (signal.aborted) throw new AbortedError(signal.reason);
   writeFileSync(options.report, html);
   const finished = { ...result, seconds: (performance.now() - began) / 1000 };
   for (const line of summaryLines(finished, options.report)) say(line);
@@ -121,12 +122,11 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   return finished;
 }
 
-/** Costlier steps (wide tables, many classes) get fewer particles, by a rule that depends on the shapes alone. */
-function scaledParticles(particles: number, { features, classes }: Problem): number {
-  const cost = BATCH * HIDDEN * (features + classes);
-  const penguins = BATCH * HIDDEN * (9 + 3);
-  const scaled = particles * Math.min(1, penguins / cost);
-  return Math.max(32, 2 * Math.round(scaled / 2));
+/** Costlier steps (wide tables, many classes) get less, even and at least `least`, by a rule that depends on the shapes alone. */
+function scaled(amount: number, { features, classes }: Problem, least: number): number {
+  const penguins = 9 + 3;
+  const share = Math.min(1, penguins / (features + classes));
+  return Math.max(least, 2 * Math.round((amount * share) / 2));
 }
 
 function settingsText({ learningRate, momentum, weightDecay, decayExponent }: Settings): string {
