@@ -27,7 +27,8 @@ Registry& registry() {
 
 uint64_t Job::progress() const {
   uint64_t sum = 0;
-  for (const Counter& counter : progress_) sum += counter.value.load(std::memory_order_relaxed);
+  const unsigned count = progressCounters_.load(std::memory_order_acquire);
+  for (unsigned i = 0; i < count; ++i) sum += progress_[i].value.load(std::memory_order_relaxed);
   return sum;
 }
 
@@ -111,7 +112,8 @@ Pool::~Pool() {
 }
 
 void Pool::submit(std::shared_ptr<Job> job) {
-  job->progress_ = std::vector<Job::Counter>(threads_.size());
+  job->progress_ = std::make_unique<Job::Counter[]>(threads_.size());
+  job->progressCounters_.store(threads(), std::memory_order_release);
   counters().jobs.fetch_add(1, std::memory_order_relaxed);
   {
     const std::lock_guard lock(mutex_);

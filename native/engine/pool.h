@@ -61,7 +61,8 @@ class Job : public std::enable_shared_from_this<Job> {
   std::atomic<bool> cancelled_{false};
   unsigned active_ = 0;  // threads inside, under the pool's mutex
   bool over_ = false;    // under the pool's mutex
-  std::vector<Counter> progress_;
+  std::unique_ptr<Counter[]> progress_;
+  std::atomic<unsigned> progressCounters_{0};  // published once they are there
   std::mutex errorMutex_;
   std::string errorCode_, errorMessage_;
 };
