@@ -169,6 +169,7 @@ class CpuProgram implements LoadedProgram {
   readonly #variants = new Map<number, ProgramHandle>();
   #data: readonly TypedArray[];
   #disposed = false;
+  private readonly vectorWidth: number;
 
   constructor(
     private readonly addon: NativeAddon,
@@ -179,13 +180,14 @@ class CpuProgram implements LoadedProgram {
     private readonly onDispose: (program: CpuProgram) => void,
   ) {
     this.#data = data.map((values) => values.slice());
+    this.vectorWidth = addon.engineInfo(engine).vectorWidth;
   }
 
   createState(particles: number, t?: Int32Array): DriverState {
     this.#check();
     checkParticles(particles);
     if (t) checkStagger(t, particles, this.spec.horizon);
-    const lanes = lanesFor(this.planned, particles);
+    const lanes = lanesFor(this.planned, particles, this.vectorWidth);
     const handle = native(() => this.addon.createState(this.#variant(lanes), particles, t ?? null));
     return this.wrap(handle, lanes);
   }
@@ -193,7 +195,7 @@ class CpuProgram implements LoadedProgram {
   async importState(snapshot: StateSnapshot): Promise<DriverState> {
     this.#check();
     checkSnapshot(this.spec, snapshot);
-    const lanes = lanesFor(this.planned, snapshot.t.length);
+    const lanes = lanesFor(this.planned, snapshot.t.length, this.vectorWidth);
     const program = this.#variant(lanes);
     const handle = await nativeAsync(() =>
       this.addon.importState(program, snapshot.leaves, snapshot.t, snapshot.fresh),
@@ -249,7 +251,7 @@ class CpuProgram implements LoadedProgram {
 
   plan(): ProgramPlan {
     this.#check();
-    const lanes = widestLanes(this.planned);
+    const lanes = widestLanes(this.planned, this.vectorWidth);
     return {
       device: 'cpu',
       text: this.planned.text,
@@ -264,7 +266,7 @@ class CpuProgram implements LoadedProgram {
   async gather(state: CpuState, ancestors: Int32Array): Promise<DriverState> {
     this.#check();
     checkAncestors(ancestors, state.particles);
-    const lanes = lanesFor(this.planned, ancestors.length);
+    const lanes = lanesFor(this.planned, ancestors.length, this.vectorWidth);
     if (lanes === state.lanes) {
       const handle = await nativeAsync(() => this.addon.gatherState(state.use(), ancestors));
       return this.wrap(handle, lanes);

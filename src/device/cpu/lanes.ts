@@ -5,7 +5,6 @@
 
 /** Working bytes that a tile may take of the first-level cache (32 KB on the smallest machines we care for). */
 const TILE_BYTES = 24 * 1024;
-const LEAST_LANES = 16;
 const MOST_LANES = 1024;
 /** Tiles that a run should have at least, so that threads share the work evenly. */
 const LEAST_TILES = 8;
@@ -15,17 +14,23 @@ interface WorkingSet {
   readonly varyingRows: number;
 }
 
-/** The widest tile that suits the program, a power of two. */
-export function widestLanes(plan: WorkingSet): number {
+/** Lanes of the narrowest tile: one vector, at least the 8 that the engine takes. */
+function leastLanes(vectorWidth: number): number {
+  return Math.max(8, vectorWidth);
+}
+
+/** The widest tile that suits the program on vectors of `vectorWidth` floats, a power of two. */
+export function widestLanes(plan: WorkingSet, vectorWidth: number): number {
   const rows = Math.max(1, plan.stateRows + plan.varyingRows);
-  let lanes = LEAST_LANES;
+  let lanes = leastLanes(vectorWidth);
   while (lanes < MOST_LANES && 2 * lanes * rows * 4 <= TILE_BYTES) lanes *= 2;
   return lanes;
 }
 
 /** Lanes for a state of `particles`: at most the widest, fewer when that would leave too few tiles. */
-export function lanesFor(plan: WorkingSet, particles: number): number {
-  let lanes = widestLanes(plan);
-  while (lanes > LEAST_LANES && particles < lanes * LEAST_TILES) lanes /= 2;
+export function lanesFor(plan: WorkingSet, particles: number, vectorWidth: number): number {
+  let lanes = widestLanes(plan, vectorWidth);
+  const least = leastLanes(vectorWidth);
+  while (lanes > least && particles < lanes * LEAST_TILES) lanes /= 2;
   return lanes;
 }
