@@ -168,9 +168,53 @@ export function buildUnits(
     );
   }
 
+  sinkUnaries();
   splitWideGroups();
   fuseProducts();
   return { units, unitOf, inputsOf, dependsOn };
+
+  /**
+   * A member that reads one value only, which is kept anyway, and that only one later group reads, is computed there: instead of writing
+   * it and reading it back, the later group reads what it is made from (the mask of a ReLU from the activations, for instance).
+   */
+  function sinkUnaries() {
+    const outputNodes = new Set(graph.outputs.map((o) => values[o.node].base));
+    const readersOf = new Map<number, Set<Unit>>();
+    for (const unit of units)
+      for (const m of unit.nodes)
+        for (const base of readsOf(m)) {
+          const readers = readersOf.get(base) ?? new Set<Unit>();
+          readersOf.set(base, readers.add(unit));
+        }
+    for (const unit of [...units].reverse()) {
+      if (unit.kind !== 'group') continue;
+      for (const n of [...unit.nodes].reverse()) {
+        const readers = [...(readersOf.get(n) ?? [])];
+        const sources = new Set(readsOf(n));
+        if (outputNodes.has(n) || readers.length !== 1 || sources.size !== 1 || unit.nodes.length === 1)
+          continue;
+        const [reader] = readers;
+        const [source] = sources;
+        if (reader === unit || reader.kind !== 'group' || reader.level !== unit.level) continue;
+        if (reader.uniform !== unit.uniform || !sameShape(n, reader.nodes[0]) || !readsWhole(reader, unit))
+          continue;
+        const kept =
+          unitOf[source] !== unit ||
+          outputNodes.has(source) ||
+          [...(readersOf.get(source) ?? [])].some((u) => u !== unit);
+        if (
+          !kept ||
+          externalInputs([n, ...reader.nodes]).size > MAX_INPUTS ||
+          reader.nodes.length >= MAX_MEMBERS
+        )
+          continue;
+        unit.nodes = unit.nodes.filter((m) => m !== n);
+        reader.nodes = [n, ...reader.nodes].sort((a, b) => a - b);
+        unitOf[n] = reader;
+        readersOf.get(source)?.add(reader);
+      }
+    }
+  }
 
   /** A group with too many results is cut in two along its topological order, which can create no cycle. */
   function splitWideGroups() {

@@ -4,12 +4,14 @@ import { formatAttributes } from '../print.js';
 import { mergeCommonSubexpressions, sameBits } from './common-subexpressions.js';
 import { type FoldingLimits, foldConstants } from './constant-folding.js';
 import { removeDeadCode } from './dead-code.js';
+import { shareRelu } from './share-relu.js';
 import { simplify } from './simplify.js';
 
 export { mergeCommonSubexpressions } from './common-subexpressions.js';
 export { type FoldingLimits, foldConstants } from './constant-folding.js';
 export { removeDeadCode } from './dead-code.js';
 export { analyseInvariants, type InvariantLevel } from './invariants.js';
+export { shareRelu } from './share-relu.js';
 export { simplify } from './simplify.js';
 export { analyseUniform } from './uniform.js';
 
@@ -42,7 +44,9 @@ export function optimize(graph: Graph, options: OptimizeOptions = {}): Graph {
   const { maxRounds = 8, ...limits } = options;
   let current = removeDeadCode(graph);
   for (let round = 0; round < maxRounds; round++) {
-    const next = removeDeadCode(mergeCommonSubexpressions(foldConstants(simplify(current), limits)));
+    const next = removeDeadCode(
+      mergeCommonSubexpressions(foldConstants(shareRelu(simplify(current)), limits)),
+    );
     if (sameGraph(current, next)) return next;
     current = next;
   }
