@@ -4,6 +4,7 @@ import { formatAttributes } from '../print.js';
 import { mergeCommonSubexpressions, sameBits } from './common-subexpressions.js';
 import { type FoldingLimits, foldConstants } from './constant-folding.js';
 import { removeDeadCode } from './dead-code.js';
+import { reuseExponentials } from './reuse-exponentials.js';
 import { shareRelu } from './share-relu.js';
 import { simplify } from './simplify.js';
 
@@ -11,6 +12,7 @@ export { mergeCommonSubexpressions } from './common-subexpressions.js';
 export { type FoldingLimits, foldConstants } from './constant-folding.js';
 export { removeDeadCode } from './dead-code.js';
 export { analyseInvariants, type InvariantLevel } from './invariants.js';
+export { reuseExponentials } from './reuse-exponentials.js';
 export { shareRelu } from './share-relu.js';
 export { simplify } from './simplify.js';
 export { analyseUniform } from './uniform.js';
@@ -37,7 +39,8 @@ function sameGraph(a: Graph, b: Graph): boolean {
 
 /**
  * The graph in its smallest form: dead code, simplification, constant folding and common subexpressions, repeated until nothing
- * changes. Outputs keep their paths, and their values bit for bit (as `evaluateGraph` computes them; which NaN is not promised).
+ * changes. Outputs keep their paths, and their values bit for bit (as `evaluateGraph` computes them; which NaN is not promised), but for
+ * softmax probabilities, which `reuseExponentials` rounds differently.
  * Cost: a few times O(nodes).
  */
 export function optimize(graph: Graph, options: OptimizeOptions = {}): Graph {
@@ -45,7 +48,7 @@ export function optimize(graph: Graph, options: OptimizeOptions = {}): Graph {
   let current = removeDeadCode(graph);
   for (let round = 0; round < maxRounds; round++) {
     const next = removeDeadCode(
-      mergeCommonSubexpressions(foldConstants(shareRelu(simplify(current)), limits)),
+      mergeCommonSubexpressions(foldConstants(reuseExponentials(shareRelu(simplify(current))), limits)),
     );
     if (sameGraph(current, next)) return next;
     current = next;
