@@ -20,6 +20,8 @@ export { analyseUniform } from './uniform.js';
 export interface OptimizeOptions extends FoldingLimits {
   /** Most rounds of the pipeline. Default 8; a graph rarely needs more than three. */
   readonly maxRounds?: number;
+  /** Only passes that keep every bit; leaves out `reuseExponentials`. Default false. */
+  readonly exact?: boolean;
 }
 
 function sameGraph(a: Graph, b: Graph): boolean {
@@ -44,12 +46,12 @@ function sameGraph(a: Graph, b: Graph): boolean {
  * Cost: a few times O(nodes).
  */
 export function optimize(graph: Graph, options: OptimizeOptions = {}): Graph {
-  const { maxRounds = 8, ...limits } = options;
+  const { maxRounds = 8, exact = false, ...limits } = options;
   let current = removeDeadCode(graph);
   for (let round = 0; round < maxRounds; round++) {
-    const next = removeDeadCode(
-      mergeCommonSubexpressions(foldConstants(reuseExponentials(shareRelu(simplify(current))), limits)),
-    );
+    const shared = shareRelu(simplify(current));
+    const reused = exact ? shared : reuseExponentials(shared);
+    const next = removeDeadCode(mergeCommonSubexpressions(foldConstants(reused, limits)));
     if (sameGraph(current, next)) return next;
     current = next;
   }
