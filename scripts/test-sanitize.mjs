@@ -31,7 +31,8 @@ const runtime = spawnSync(compiler, ['-print-file-name=libasan.so'], { encoding:
 const strict = 'abort_on_error=1:halt_on_error=1';
 const undefinedBehaviour = { UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1' };
 const engine = engineTests(folder, { ASAN_OPTIONS: `${strict}:detect_leaks=1`, ...undefinedBehaviour });
-const nativeFacing = process.argv.length > 2 ? process.argv.slice(2) : ['test/device'];
+const nativeFacing =
+  process.argv.length > 2 ? process.argv.slice(2) : ['test/device', 'test/conformance', 'test/transform'];
 const facing = vitest(nativeFacing, {
   UNROLLED_ADDON: addon,
   LD_PRELOAD: runtime,
