@@ -23,13 +23,16 @@ describe('opening a device', () => {
     await expect(openDevice('tfjs', { thread: 2 } as never)).rejects.toThrow(/"thread"/);
   });
 
-  it('refuses to compile once disposed; programs of it go with it', async () => {
-    const device = await openDevice('auto');
-    const program = device.compile(definition);
-    expect(() => device.compile(definition, { dta: 1 } as never)).toThrow(/misspelt "data"/);
-    await device.dispose();
-    await device.dispose();
-    expect(() => device.compile(definition)).toThrow(DisposedError);
-    expect(() => program.createState(1)).toThrow(DisposedError);
-  });
+  it.each(NATIVE ? (['cpu', 'tfjs'] as const) : (['tfjs'] as const))(
+    '%s refuses to compile once disposed; programs of it go with it',
+    async (kind) => {
+      const device = await openDevice(kind);
+      const program = device.compile(definition);
+      expect(() => device.compile(definition, { dta: 1 } as never)).toThrow(/misspelt "data"/);
+      await device.dispose();
+      await device.dispose();
+      expect(() => device.compile(definition)).toThrow(DisposedError);
+      expect(() => program.createState(1)).toThrow(DisposedError);
+    },
+  );
 });

@@ -131,7 +131,6 @@ class TfjsProgram implements LoadedProgram {
 
   async run(request: RunRequest): Promise<RunResult> {
     this.#check();
-    this.driver.check();
     const { state, signal } = request;
     if (!(state instanceof TfjsState) || state.owner !== this) {
       throw new OptionError('the state belongs to another program; create it with this one');
@@ -204,5 +203,6 @@ class TfjsProgram implements LoadedProgram {
 
   #check(): void {
     if (this.#disposed) throw new DisposedError('this program');
+    this.driver.check();
   }
 }
