@@ -1,32 +1,22 @@
 /** Units and copies as the instruction words of native/engine/program.h. */
 import { type GraphNode, sizeOf } from '../../graph/graph.js';
 import { floatBits, groupProgram } from './elementwise.js';
-import { type GraphLayout, mergedAxes, type Place } from './layout.js';
+import {
+  type BlockWriter,
+  type Operand,
+  show,
+  writeCopy,
+  writeFill,
+  writeInitCopy,
+  writeReduce,
+} from './instructions.js';
+import { type GraphLayout, mergedAxes } from './layout.js';
 import type { Item } from './schedule.js';
 import type { Level, Unit } from './units.js';
 import { broadcastStrides, collapse, collapseTogether, contiguousStrides } from './views.js';
-import { Distribution, Opcode, Reduce, ShareCode, Space, Stream } from './words.js';
+import { Distribution, Opcode, ShareCode, Space } from './words.js';
 
-/** Where a block's words and its readable listing are gathered. */
-export class BlockWriter {
-  readonly words: number[] = [];
-  readonly lines: string[] = [];
-  /** Floating point operations of one particle, varying instructions only. */
-  flops = 0;
-
-  instruction(opcode: number, payload: readonly number[], text: string) {
-    this.words.push(opcode, payload.length + 2, ...payload);
-    this.lines.push(text);
-  }
-}
-
-interface Operand extends Place {
-  readonly strides: readonly number[];
-}
-
-const spaceName = ['V', 'U', 'C', 'D', 'S'];
-const show = (p: Place) => `${spaceName[p.space]}${p.offset}`;
-
+/** Writes the items of one planned graph; `stream` is the Philox stream of its draws, `stateRows` the first row of each state leaf. */
 export class Emitter {
   constructor(
     private readonly layout: GraphLayout,
@@ -34,6 +24,7 @@ export class Emitter {
     private readonly stream: number,
   ) {}
 
+  /** Appends the instructions of `item`. */
   emit(item: Item, level: Level, out: BlockWriter) {
     if (item.kind === 'unit') {
       if (item.unit.kind === 'group') this.#group(item.unit, out);
@@ -41,12 +32,12 @@ export class Emitter {
     } else if (item.kind === 'save') {
       const node = this.#nodes[item.node];
       const place = this.layout.saved(item.node);
-      this.#copy(
+      writeCopy(
+        out,
         1,
         node.shape,
         this.#view(item.node),
         { ...place, strides: contiguousStrides(node.shape) },
-        out,
         'save',
       );
     } else {
@@ -57,8 +48,8 @@ export class Emitter {
         strides: contiguousStrides(node.shape),
       };
       const source = this.operandOf(item.node);
-      if (level === 'init') this.#initCopy(node.shape, source, destination, out);
-      else this.#copy(1, node.shape, source, destination, out, 'commit');
+      if (level === 'init') writeInitCopy(out, node.shape, source, destination);
+      else writeCopy(out, 1, node.shape, source, destination, 'commit');
     }
   }
 
@@ -178,7 +169,7 @@ export class Emitter {
         for (const x of node.inputs) {
           const { shape } = this.#nodes[x];
           const part = { ...result, offset: result.offset + offset * result.strides[axis] };
-          this.#copy(mode, shape, this.#view(x), part, out, 'concat');
+          writeCopy(out, mode, shape, this.#view(x), part, 'concat');
           offset += shape[axis];
         }
         return;
@@ -191,10 +182,10 @@ export class Emitter {
             : node.dtype === 'bool'
               ? Number(value !== 0)
               : value | 0;
-        this.#fill(mode, node.shape, result, bits, out);
+        writeFill(out, mode, node.shape, result, bits);
         const offset = paddings.reduce((sum, [before], i) => sum + before * result.strides[i], 0);
         const inner = { ...result, offset: result.offset + offset };
-        this.#copy(mode, this.#nodes[node.inputs[0]].shape, this.#view(node.inputs[0]), inner, out, 'pad');
+        writeCopy(out, mode, this.#nodes[node.inputs[0]].shape, this.#view(node.inputs[0]), inner, 'pad');
         return;
       }
       case 'gather':
@@ -230,7 +221,7 @@ export class Emitter {
         return;
       }
       default:
-        this.#reduce(mode, node, result, out);
+        writeReduce(out, mode, node, this.#nodes[node.inputs[0]], this.#view(node.inputs[0]), result);
     }
   }
 
@@ -285,12 +276,12 @@ export class Emitter {
 
   #reshapeCopy(mode: number, node: GraphNode, result: Operand, out: BlockWriter) {
     const { shape } = this.#nodes[node.inputs[0]];
-    this.#copy(
+    writeCopy(
+      out,
       mode,
       shape,
       this.#view(node.inputs[0]),
       { ...result, strides: contiguousStrides(shape) },
-      out,
       'reshape',
     );
   }
@@ -303,12 +294,12 @@ export class Emitter {
       const copy = this.layout.copied(node.id, i);
       if (copy) {
         const contiguous = { ...copy, strides: contiguousStrides(shape) };
-        this.#copy(
+        writeCopy(
+          out,
           copy.space === Space.uniform ? 0 : 1,
           shape,
           view,
           contiguous,
-          out,
           `${node.op.name} operand`,
         );
         view = contiguous;
@@ -362,132 +353,4 @@ export class Emitter {
     }
     if (mode === 1 && node.op.name !== 'gather') out.flops += sizeOf(this.#nodes[node.inputs[0]].shape);
   }
-
-  #reduce(mode: number, node: GraphNode, result: Operand, out: BlockWriter) {
-    const { op } = node;
-    const source = this.#nodes[node.inputs[0]];
-    const view = this.#view(node.inputs[0]);
-    const isInt = source.dtype === 'float32' ? 0 : 1;
-    let kind: readonly number[];
-    let axes: readonly number[];
-    switch (op.name) {
-      case 'argMax':
-      case 'argMin':
-        kind = Reduce[op.name];
-        axes = [op.axis];
-        break;
-      case 'sum':
-      case 'prod':
-      case 'max':
-      case 'min':
-        kind = Reduce[op.name];
-        axes = op.axes;
-        break;
-      case 'any':
-      case 'all':
-        kind = op.name === 'any' ? Reduce.max : Reduce.min;
-        axes = op.axes;
-        break;
-      default:
-        throw new Error(`the cpu planner has no instruction for ${op.name}`);
-    }
-    const kept = source.shape.map((_, i) => i).filter((i) => !axes.includes(i));
-    if (axes.some((i) => source.shape[i] === 0)) {
-      this.#fill(mode, node.shape, result, emptyReduction(op.name, isInt), out);
-      return;
-    }
-    const pick = (list: readonly number[]) => [
-      list.map((i) => source.shape[i]),
-      list.map((i) => view.strides[i]),
-    ];
-    const [outDims, outStrides] = pick(kept);
-    const [redDims, redStrides] = pick(axes);
-    const outer = collapseTogether(outDims, [outStrides, contiguousStrides(outDims)]);
-    const reduced = collapseTogether(redDims, [redStrides]);
-    out.instruction(
-      Opcode.reduce,
-      [
-        mode,
-        kind[isInt],
-        outer.dims.length,
-        ...outer.dims,
-        reduced.dims.length,
-        ...reduced.dims,
-        view.space,
-        view.offset,
-        ...outer.strides[0],
-        ...reduced.strides[0],
-        result.space,
-        result.offset,
-      ],
-      `${show(result)} = ${op.name}[${source.shape}] over [${axes}] ${show(view)}`,
-    );
-    if (mode === 1) out.flops += sizeOf(source.shape);
-  }
-
-  #copy(mode: number, shape: readonly number[], from: Operand, to: Operand, out: BlockWriter, why: string) {
-    const walk = collapseTogether(shape, [from.strides, to.strides]);
-    out.instruction(
-      Opcode.copy,
-      [
-        mode,
-        walk.dims.length,
-        ...walk.dims,
-        from.space,
-        from.offset,
-        ...walk.strides[0],
-        to.space,
-        to.offset,
-        ...walk.strides[1],
-      ],
-      `${show(to)} = copy[${shape}] ${show(from)} (${why})`,
-    );
-  }
-
-  #initCopy(shape: readonly number[], from: Operand, to: Operand, out: BlockWriter) {
-    const walk = collapseTogether(shape, [from.strides, to.strides]);
-    out.instruction(
-      Opcode.initCopy,
-      [
-        walk.dims.length,
-        ...walk.dims,
-        from.space,
-        from.offset,
-        ...walk.strides[0],
-        to.space,
-        to.offset,
-        ...walk.strides[1],
-      ],
-      `${show(to)} = fresh lanes of [${shape}] ${show(from)}`,
-    );
-  }
-
-  #fill(mode: number, shape: readonly number[], to: Operand, bits: number, out: BlockWriter) {
-    const walk = collapseTogether(shape, [to.strides]);
-    out.instruction(
-      Opcode.fill,
-      [mode, walk.dims.length, ...walk.dims, to.space, to.offset, ...walk.strides[0], bits],
-      `${show(to)} = fill[${shape}]`,
-    );
-  }
 }
-
-/** What a reduction over no elements gives, as bits. */
-function emptyReduction(name: string, isInt: number): number {
-  const infinity = (sign: number) =>
-    isInt ? (sign < 0 ? -(2 ** 31) : 2 ** 31 - 1) : floatBits(sign * Number.POSITIVE_INFINITY);
-  switch (name) {
-    case 'prod':
-      return isInt ? 1 : floatBits(1);
-    case 'max':
-      return infinity(-1);
-    case 'min':
-      return infinity(1);
-    case 'all':
-      return 1;
-    default:
-      return 0;
-  }
-}
-
-export { Stream };

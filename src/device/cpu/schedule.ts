@@ -6,7 +6,7 @@
  */
 import { type Graph, sizeOf } from '../../graph/graph.js';
 import type { LeafSpec } from '../driver.js';
-import type { Level, Unit, UnitGraph } from './units.js';
+import { type Level, reaches, type Unit, type UnitGraph } from './units.js';
 import { isWhole, type Value } from './values.js';
 import { isContiguous } from './views.js';
 
@@ -37,18 +37,7 @@ export function scheduleStep(
   const { units, unitOf } = unitGraph;
   const after = new Map<Unit, Set<Unit>>();
   const predecessors = (unit: Unit): Unit[] => [...unitGraph.inputsOf(unit), ...(after.get(unit) ?? [])];
-  const comesAfter = (unit: Unit, other: Unit): boolean => {
-    const seen = new Set<Unit>();
-    const stack = [unit];
-    while (stack.length > 0) {
-      const top = stack.pop() as Unit;
-      if (top === other) return true;
-      if (seen.has(top)) continue;
-      seen.add(top);
-      stack.push(...predecessors(top));
-    }
-    return false;
-  };
+  const comesAfter = (unit: Unit, other: Unit): boolean => reaches(unit, other, predecessors);
 
   const leafNode = state.map((leaf) =>
     nodes.findIndex((n) => n.op.name === 'input' && n.op.role === 'state' && n.op.path === leaf.path),

@@ -79,18 +79,7 @@ export function buildUnits(
     for (const node of unit.nodes) read(node);
     return result;
   };
-  const dependsOn = (unit: Unit, other: Unit): boolean => {
-    const seen = new Set<Unit>();
-    const stack = [unit];
-    while (stack.length > 0) {
-      const top = stack.pop() as Unit;
-      if (top === other) return true;
-      if (seen.has(top)) continue;
-      seen.add(top);
-      for (const source of inputsOf(top)) stack.push(source);
-    }
-    return false;
-  };
+  const dependsOn = (unit: Unit, other: Unit): boolean => reaches(unit, other, inputsOf);
   const externalInputs = (members: readonly number[]): Set<string> => {
     const inside = new Set(members);
     const result = new Set<string>();
@@ -270,6 +259,20 @@ export function buildUnits(
       }
     }
   }
+}
+
+/** Whether `to` is `from`, or one of those that `from` comes after. */
+export function reaches(from: Unit, to: Unit, predecessors: (unit: Unit) => Iterable<Unit>): boolean {
+  const seen = new Set<Unit>();
+  const stack = [from];
+  while (stack.length > 0) {
+    const top = stack.pop() as Unit;
+    if (top === to) return true;
+    if (seen.has(top)) continue;
+    seen.add(top);
+    stack.push(...predecessors(top));
+  }
+  return false;
 }
 
 function neededNodes(graph: Graph): Set<number> {
