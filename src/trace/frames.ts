@@ -1,4 +1,5 @@
 /** Where in the user's code a traced call came from, read from the stack. */
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** The call that the user wrote, as far as the stack tells. */
@@ -35,8 +36,16 @@ function parse(line: string): Frame | undefined {
   return { name, file, position: position! };
 }
 
-const inPackages = (file: string) => /[\\/]node_modules[\\/]/.test(file);
-const inTfjs = (file: string) => inPackages(file) && /[\\/]tfjs(-[a-z0-9-]+)?[\\/]/.test(file);
+/**
+ * A source of tfjs that is not there: the packages carry source maps to sources that they leave out, so with source maps
+ * on (tsx, `node --enable-source-maps`) their frames have such names instead of paths in node_modules.
+ */
+const mappedTfjs = (file: string) =>
+  /[\\/]tfjs-(core|layers|data|converter|node|node-gpu|backend-[a-z]+)[\\/]src[\\/]/.test(file) &&
+  !existsSync(file);
+const inTfjs = (file: string) =>
+  mappedTfjs(file) || /[\\/]node_modules[\\/](.*[\\/])?tfjs(-[a-z0-9-]+)?[\\/]/.test(file);
+const inPackages = (file: string) => /[\\/]node_modules[\\/]/.test(file) || mappedTfjs(file);
 
 /** 'Module.whereAsync_' -> 'whereAsync', 'Tensor.print' -> 'print', 'conv2d__op' -> 'conv2d'. */
 function plainName(name: string): string | undefined {

@@ -240,3 +240,24 @@ describe('host values that leak into a trace', () => {
     expect(() => trace(() => tf.tensor1d([Number.NaN, -0, 1]), { inputs: [] })).not.toThrow();
   });
 });
+
+describe('frames', () => {
+  test('are the user’s with source maps on, which name sources of tfjs that no package carries', () => {
+    const { prepareStackTrace } = Error;
+    const mapped = (frame: NodeJS.CallSite) =>
+      `    at ${frame}`.replace(
+        /[^\s(]*node_modules[\\/]@tensorflow[\\/](tfjs-core)[\\/]dist[^:]*/,
+        '/nowhere/$1/src/op.ts',
+      );
+    try {
+      Error.prepareStackTrace = (error, frames) => [`${error}`, ...frames.map(mapped)].join('\n');
+      for (const read of [(x: tf.Tensor) => x.arraySync(), (x: tf.Tensor) => `${x}`]) {
+        expect(refusal(read).frame).toMatch(HERE);
+      }
+      expect(refusal((x) => x.arraySync()).op).toBe('arraySync');
+      expect(refusal((x) => tf.einsum('i,i->', x, x)).frame).toMatch(HERE);
+    } finally {
+      Error.prepareStackTrace = prepareStackTrace;
+    }
+  });
+});
