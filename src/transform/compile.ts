@@ -9,8 +9,8 @@ import { describe } from '../random/philox.js';
 import type { Rng } from '../trace/rng.js';
 import { type FlatTree, flatten } from '../trace/structure.js';
 import { type Traced, type TraceInput, trace } from '../trace/trace.js';
-import type { UnrollDefinition } from './define.js';
-import type { SpecTree } from './leaf.js';
+import { checkDefinition, type UnrollDefinition } from './define.js';
+import { LeafShape, type SpecTree } from './leaf.js';
 import { ThetaLayout } from './theta-layout.js';
 import { isLeafShape, isLeafValue, matchValues, readLeaf, readRaw, toTyped } from './values.js';
 
@@ -105,7 +105,10 @@ function undescribedData(data: unknown): DataLayout {
       return readLeaf(leaf, leaves[i], 'data');
     });
   };
-  const values = tree.leaves.map((leaf, i) => toTyped(readRaw(leaf, 'data').values, leaves[i].dtype, 'data'));
+  const values = tree.leaves.map((leaf, i) => {
+    const at = `data at "${leaves[i].path}"`;
+    return toTyped(readRaw(leaf, at).values, leaves[i].dtype, at);
+  });
   return { leaves, values, read, rebuild: (tensors) => tree.rebuild(tensors) };
 }
 
@@ -126,10 +129,17 @@ function checkStepResult(result: unknown): {
   loss: tf.Tensor;
   metrics: Record<string, tf.Tensor>;
 } {
+  if (typeof result !== 'object' || result === null) {
+    throw new OptionError(`step must return { state, loss, metrics? }, got ${describe(result)}`);
+  }
   checkKeys(result, ['state', 'loss', 'metrics'], 'the result of step');
   const { state, loss, metrics = {} } = result as Record<string, unknown>;
   if (state === undefined) throw new OptionError('step must return the next state: { state, loss }');
-  checkKeys(metrics, Object.keys(metrics as object), 'metrics');
+  if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics)) {
+    throw new OptionError(
+      `the metrics of step must be an object of scalars by name, got ${describe(metrics)}`,
+    );
+  }
   const scalars = Object.entries({ loss, ...(metrics as object) }).map(([name, value], i) => {
     const what = i === 0 ? 'loss' : `metric "${name}"`;
     if (typeof value === 'number') return [name, tf.scalar(value)] as const;
@@ -186,6 +196,8 @@ export function compileUnroll<Theta, State, D, Metrics>(
   definition: UnrollDefinition<Theta, State, D, Metrics>,
   data: unknown,
 ): CompiledUnroll<Theta> {
+  // A definition may come from JavaScript, without defineUnroll.
+  checkDefinition(definition);
   const theta = new ThetaLayout(definition.theta);
   const thetaSpec = definition.theta as SpecTree;
   const thetaTree = flatten(thetaSpec, isLeafShape, 'theta');
@@ -217,6 +229,7 @@ export function compileUnroll<Theta, State, D, Metrics>(
   });
   const stateTree: FlatTree<number> = tracedInit.structure;
   const state = stateTree.leaves.map((_, i) => leafOf(tracedInit, i));
+  const stateSpec = stateTree.rebuild(state.map(({ shape, dtype }) => new LeafShape(shape, dtype)));
   let metrics: string[] = [];
   const tracedStep = trace(
     (tensors, rng) => {
@@ -256,13 +269,7 @@ export function compileUnroll<Theta, State, D, Metrics>(
     readData: dataLayout.read,
     rebuildState: (leaves) => stateTree.rebuild(leaves),
     flattenState: (tree, particles) => {
-      const flat = flatten(tree, isLeafValue, 'state');
-      if (flat.paths.join() !== stateTree.paths.join()) {
-        throw new OptionError(
-          `the state must have the leaves ${stateTree.paths.join(', ')}, got ${flat.paths.join(', ')}`,
-        );
-      }
-      return flat.leaves.map((value, i) => {
+      return matchValues(stateSpec, tree, 'state').map(({ value }, i) => {
         const { values } = readRaw(value, `state at "${state[i].path}"`);
         const wanted = particles * sizeOf(state[i].shape);
         if (values.length !== wanted) {

@@ -85,11 +85,17 @@ export function defineUnroll<
   const D extends SpecTree | undefined = undefined,
   Metrics extends MetricTensors = Readonly<Record<never, tf.Tensor>>,
 >(definition: UnrollDefinition<Theta, State, D, Metrics>): UnrollDefinition<Theta, State, D, Metrics> {
+  checkDefinition(definition);
+  return definition;
+}
+
+/** Throws OptionError naming a missing, misspelt or malformed entry of a definition. */
+export function checkDefinition(definition: unknown): void {
   checkKeys(definition, KEYS, 'defineUnroll');
-  const { horizon, theta, init, step } = definition;
+  const { horizon, theta, init, step } = definition as Readonly<Record<(typeof KEYS)[number], unknown>>;
   if (
     horizon !== Number.POSITIVE_INFINITY &&
-    !(Number.isInteger(horizon) && horizon >= 1 && horizon <= 0x7fffffff)
+    !(Number.isInteger(horizon) && (horizon as number) >= 1 && (horizon as number) <= 0x7fffffff)
   ) {
     throw new OptionError(
       `horizon must be an integer in 1..${0x7fffffff}, or Infinity, got ${describe(horizon)}`,
@@ -100,5 +106,4 @@ export function defineUnroll<
     if (typeof value !== 'function')
       throw new OptionError(`${name} must be a function, got ${describe(value)}`);
   }
-  return definition;
 }

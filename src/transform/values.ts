@@ -35,6 +35,7 @@ function nestedShape(value: unknown, at: string): number[] {
   const dims: number[] = [];
   for (let level = value; Array.isArray(level); level = level[0]) dims.push(level.length);
   const check = (item: unknown, depth: number): void => {
+    if (item === undefined) throw new ShapeError(`${at} is an array with holes`);
     const wanted = dims[depth];
     if (Array.isArray(item) ? item.length !== wanted : wanted !== undefined) {
       throw new ShapeError(`${at} is a ragged array: wanted [${dims.join(', ')}] throughout`);
@@ -53,6 +54,7 @@ export function readRaw(value: unknown, at: string): RawLeaf {
   if (typeof value === 'number') return { values: [value], shape: [], dtype: 'float32' };
   if (typeof value === 'boolean') return { values: [value], shape: [], dtype: 'bool' };
   if (value instanceof tf.Tensor) {
+    if (value.isDisposed) throw new OptionError(`${at} is a tensor that has been disposed`);
     const dtype = value.dtype;
     if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') {
       throw new ShapeError(`${at} is a ${dtype} tensor; wanted float32, int32 or bool`);

@@ -59,6 +59,11 @@ describe('compiling', () => {
       /metric "accuracy" of step must be a scalar/,
     );
     expect(step(() => ({ metric: {} }))).toThrow(/misspelt "metrics"/);
+    expect(step(() => ({ metrics: null }))).toThrow(/metrics of step must be an object .*, got null/);
+    expect(step(() => ({ metrics: [loss()] }))).toThrow(/metrics of step must be an object/);
+    expect(() => compile(() => undefined)).toThrow(
+      /step must return \{ state, loss, metrics\? \}, got undefined/,
+    );
   });
 
   it('takes integer and boolean losses and metrics as float32', async () => {
