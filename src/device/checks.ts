@@ -1,6 +1,7 @@
 /** Checks of what callers hand to a device, the same words on every device. Nothing invalid goes further down. */
 import { OptionError, ShapeError } from '../errors.js';
 import { type DType, sizeOf, type TypedArray } from '../graph/graph.js';
+import { describe } from '../random/philox.js';
 import type { LeafSpec, RunRequest, StateSnapshot, ThetaInput, UnrollSpec } from './driver.js';
 
 const ARRAY_OF: Readonly<Record<DType, new (n: number) => TypedArray>> = {
@@ -79,6 +80,14 @@ export function checkRun(spec: UnrollSpec, request: RunRequest): void {
     throw new OptionError(
       `firstStep must be a uint32 with firstStep + steps <= 2^32, got ${String(request.firstStep)}`,
     );
+  if (typeof request.antithetic !== 'boolean')
+    throw new OptionError(`antithetic must be true or false, got ${describe(request.antithetic)}`);
+  if (request.signal !== undefined && !(request.signal instanceof AbortSignal))
+    throw new OptionError(
+      `signal must be an AbortSignal (the signal of an AbortController), got ${describe(request.signal)}`,
+    );
+  if (request.onProgress !== undefined && typeof request.onProgress !== 'function')
+    throw new OptionError(`onProgress must be a function, got ${describe(request.onProgress)}`);
   if (request.antithetic && particles % 2 !== 0)
     throw new OptionError(`an antithetic run needs an even number of particles, got ${particles}`);
   if (request.record !== 'sum' && request.record !== 'perStep')

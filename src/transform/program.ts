@@ -5,13 +5,14 @@ import type {
   NoiseKernels,
   ProgramPlan,
   RunProgress,
+  StateSnapshot,
   ThetaInput,
 } from '../device/driver.js';
 import { CheckpointError, DisposedError, OptionError } from '../errors.js';
 import { sizeOf, type TypedArray } from '../graph/graph.js';
 import { printGraph } from '../graph/print.js';
-import { checkChoice, checkInteger, checkKeys } from '../options.js';
-import { checkUint32, toSeed } from '../random/philox.js';
+import { checkBoolean, checkChoice, checkInteger, checkKeys } from '../options.js';
+import { checkUint32, describe, toSeed } from '../random/philox.js';
 import {
   type CheckpointArray,
   decodeCheckpoint,
@@ -152,10 +153,9 @@ export class UnrollProgram<Theta, State, Metrics> {
     const { stagger } = options;
     let t: Int32Array | undefined;
     if (stagger !== undefined) {
-      if (stagger.length !== particles) {
-        throw new OptionError(
-          `stagger must have one step per particle (${particles}), got ${stagger.length}`,
-        );
+      if (stagger?.length !== particles) {
+        const got = stagger?.length === undefined ? describe(stagger) : stagger.length;
+        throw new OptionError(`stagger must have one step per particle (${particles}), got ${got}`);
       }
       const last = Math.min(this.horizon - 1, 0x7fffffff);
       t = Int32Array.from(stagger, (step, i) => checkInteger(step, `stagger[${i}]`, 0, last));
@@ -163,24 +163,42 @@ export class UnrollProgram<Theta, State, Metrics> {
     return this.wrapState(this.loaded.createState(particles, t), 0);
   }
 
+  /** @internal Throws OptionError unless `state` is a state of this program. */
+  checkState(state: unknown, where: string): asserts state is UnrollState<State> {
+    if (!(state instanceof UnrollState))
+      throw new OptionError(`${where} needs a state: program.createState(particles); got ${describe(state)}`);
+    if (state.program !== this.loaded)
+      throw new OptionError('the state belongs to another program; create it with this one');
+  }
+
   /** @internal */
   wrapState(driver: ReturnType<LoadedProgram['createState']>, stepsDone: number): UnrollState<State> {
-    return new UnrollState(driver, (leaves) => this.#compiled.rebuildState(leaves) as State, stepsDone);
+    const rebuild = (leaves: StateSnapshot['leaves']) => this.#compiled.rebuildState(leaves) as State;
+    return new UnrollState(driver, this.loaded, rebuild, stepsDone);
   }
 
   /** The inverse of `state.export()`. Rejects with ShapeError naming a leaf that does not fit. */
   async importState(exported: ExportedState<State>): Promise<UnrollState<State>> {
     this.#check();
     checkKeys(exported, ['state', 't', 'fresh', 'stepsDone'], 'importState');
-    const leaves = this.#compiled.flattenState(exported.state, exported.t.length);
     const { t, fresh } = exported;
+    if (!(t instanceof Int32Array)) {
+      throw new OptionError(
+        `importState needs t, an Int32Array of the step within the episode of every particle, got ${describe(t)}`,
+      );
+    }
+    const leaves = this.#compiled.flattenState(exported.state, t.length);
     const stepsDone = checkInteger(exported.stepsDone, 'stepsDone', 0);
     return this.wrapState(await this.loaded.importState({ leaves, t, fresh }), stepsDone);
   }
 
-  /** A state as one block of bytes (see checkpoint.ts); `loadCheckpoint` makes it a state again. */
+  /**
+   * A state as one block of bytes (see checkpoint.ts); `loadCheckpoint` makes it a state again. Rejects with
+   * OptionError on a state of another program.
+   */
   async saveCheckpoint(state: UnrollState<State>): Promise<Uint8Array> {
     this.#check();
+    this.checkState(state, 'saveCheckpoint');
     const snapshot = await state.driver.export();
     return encodeCheckpoint({
       kind: 'state',
@@ -224,10 +242,10 @@ export class UnrollProgram<Theta, State, Metrics> {
     this.#check();
     checkKeys(options, RUN_KEYS, 'run');
     const { state, steps, signal, onProgress, antithetic = false, record = 'sum' } = options;
-    if (!(state instanceof UnrollState))
-      throw new OptionError('run needs a state: program.createState(particles)');
+    this.checkState(state, 'run');
     checkInteger(steps, 'steps', 1, 0x7fffffff);
     checkChoice(record, 'record', ['sum', 'perStep']);
+    checkBoolean(antithetic, 'antithetic');
     const { particles } = state;
     if (antithetic && particles % 2 !== 0) {
       throw new OptionError(`an antithetic run needs an even number of particles, got ${particles}`);
@@ -240,8 +258,8 @@ export class UnrollProgram<Theta, State, Metrics> {
       firstStep: state.stepsDone >>> 0,
       antithetic,
       record,
-      ...(signal && { signal }),
-      ...(onProgress && { onProgress }),
+      ...(signal !== undefined && { signal }),
+      ...(onProgress !== undefined && { onProgress }),
     });
     state.advance(steps);
     const lossSums = Float64Array.from(

@@ -1,6 +1,7 @@
 /** The inner states of all particles: a handle on device memory. */
 import type { DriverState, StateSnapshot } from '../device/driver.js';
 import { DeviceError, OptionError } from '../errors.js';
+import { describe } from '../random/philox.js';
 
 /** A state copied out of the device; S is the structure of typed arrays that it is given in. */
 export interface ExportedState<S = unknown> {
@@ -23,13 +24,21 @@ export interface ExportedState<S = unknown> {
  */
 export class UnrollState<S = unknown> {
   readonly driver: DriverState;
+  /** @internal The program that it is a state of. */
+  readonly program: object;
   readonly #rebuild: (leaves: StateSnapshot['leaves']) => S;
   #stepsDone: number;
   #held = false;
 
   /** @internal */
-  constructor(driver: DriverState, rebuild: (leaves: StateSnapshot['leaves']) => S, stepsDone: number) {
+  constructor(
+    driver: DriverState,
+    program: object,
+    rebuild: (leaves: StateSnapshot['leaves']) => S,
+    stepsDone: number,
+  ) {
     this.driver = driver;
+    this.program = program;
     this.#rebuild = rebuild;
     this.#stepsDone = stepsDone;
   }
@@ -82,6 +91,9 @@ export class UnrollState<S = unknown> {
    * an index outside 0..particles-1.
    */
   async gather(ancestors: ArrayLike<number>): Promise<UnrollState<S>> {
+    if (typeof ancestors !== 'object' || ancestors === null) {
+      throw new OptionError(`gather needs an array of particle indices, got ${describe(ancestors)}`);
+    }
     const indices = Int32Array.from(ancestors);
     const wrong = indices.findIndex(
       (index, i) => index !== ancestors[i] || index < 0 || index >= this.particles,
@@ -91,7 +103,8 @@ export class UnrollState<S = unknown> {
         `ancestors[${wrong}] must be an integer in 0..${this.particles - 1}, got ${ancestors[wrong]}`,
       );
     }
-    return new UnrollState(await this.driver.gather(indices), this.#rebuild, this.#stepsDone);
+    const driver = await this.driver.gather(indices);
+    return new UnrollState(driver, this.program, this.#rebuild, this.#stepsDone);
   }
 
   dispose(): void {

@@ -170,17 +170,59 @@ describe.each(DEVICES)('a program on $name', ({ open }) => {
     await refuse({ state: undefined }, /createState/);
     await refuse({ record: 'all' }, /record must be one of 'sum', 'perStep'/);
     await refuse({ antithetic: true }, /even number of particles, got 3/);
+    await refuse({ antithetic: 1 }, /antithetic must be true or false, got 1/);
+    await refuse({ signal: new AbortController() }, /signal must be an AbortSignal .* AbortController/);
+    await refuse({ onProgress: 'yes' }, /onProgress must be a function, got "yes"/);
     await refuse({ theta: { a: 1 } }, /theta lacks "start"/);
+    const gone = tf.scalar(1);
+    gone.dispose();
+    await refuse({ theta: { a: gone, start: 0 } }, /theta at "a" is a tensor that has been disposed/);
+    // None of the refusals has claimed the state.
+    expect((await program.run(good)).meanLoss).toBe(2);
     await refuse({ theta: { a: [1, 2], start: 0 } }, /theta at "a"/);
     expect(() => program.createState(0)).toThrow(OptionError);
     expect(() => program.createState(2, { stagger: [0, 4] })).toThrow(
       /stagger\[1\] must be an integer in 0..3, got 4/,
     );
     expect(() => program.createState(2, { stagger: [0] })).toThrow(/one step per particle/);
+    expect(() => program.createState(2, { stagger: null as never })).toThrow(/one step per particle.*null/);
+    await expect(state.gather(undefined as never)).rejects.toThrow(/gather needs an array/);
+    await expect(program.importState({ state: {} } as never)).rejects.toThrow(/importState needs t/);
     const exported = await state.export();
     await expect(
       program.importState({ ...exported, state: { ...exported.state, x: new Float32Array(5) } }),
     ).rejects.toThrow(ShapeError);
+  });
+
+  it('does not save the state of another program', async () => {
+    using program = device.compile(counting);
+    using other = device.compile(drawing);
+    using state = other.createState(2);
+    await expect(program.saveCheckpoint(state as never)).rejects.toThrow(/belongs to another program/);
+    await expect(program.saveCheckpoint(undefined as never)).rejects.toThrow(/saveCheckpoint needs a state/);
+    await expect(
+      program.run({ state: state as never, theta: { a: 1, start: 0 }, steps: 1, seed: 1 }),
+    ).rejects.toThrow(/belongs to another program/);
+  });
+
+  it('imports what it exported, whatever the order of keys and with empty parts', async () => {
+    using program = device.compile(
+      defineUnroll({
+        horizon: 3,
+        theta: {},
+        init: () => ({ layers: [], extra: {}, b: tf.tensor1d([1, 2]), a: tf.scalar(3, 'int32') }),
+        step: ({ state }) => ({ state, loss: state.b.sum() }),
+      }),
+    );
+    using state = program.createState(2);
+    await program.run({ state, theta: {}, steps: 1, seed: 0 });
+    const exported = await state.export();
+    const { a, b, extra, layers } = exported.state;
+    using again = await program.importState({ ...exported, state: { a, b, extra, layers } });
+    expect(await again.export()).toEqual(exported);
+    await expect(program.importState({ ...exported, state: { a, b, extra } } as never)).rejects.toThrow(
+      /state lacks "layers"/,
+    );
   });
 
   it('refuses to work once disposed', async () => {
@@ -218,6 +260,21 @@ describe.each(DEVICES.filter(({ name }) => name !== 'reference'))('stopping a ru
     const running = program.run({ ...run, state: second, steps: 2_000_000, signal: controller.signal });
     setTimeout(() => controller.abort(), 20);
     await expect(running).rejects.toThrow(AbortedError);
+  });
+
+  it('rejects with what onProgress throws, and reports no more', async () => {
+    await using device = await open();
+    using program = device.compile(drawing);
+    using state = program.createState(512);
+    let calls = 0;
+    const onProgress = () => {
+      calls++;
+      throw new RangeError('mine');
+    };
+    await expect(
+      program.run({ state, theta: { a: 1 }, seed: 1, steps: 2_000_000, onProgress }),
+    ).rejects.toThrow(new RangeError('mine'));
+    expect(calls).toBe(1);
   });
 });
 

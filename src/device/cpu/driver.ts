@@ -232,7 +232,18 @@ class CpuProgram implements LoadedProgram {
     );
     const cancel = () => this.addon.cancel(run);
     signal?.addEventListener('abort', cancel, { once: true });
-    const timer = onProgress && setInterval(() => this.#report(run, total, begun, onProgress), PROGRESS_MS);
+    // What onProgress throws ends the run and rejects it; out of a timer it would end the process.
+    let thrown: { readonly error: unknown } | undefined;
+    const report = () => {
+      try {
+        this.#report(run, total, begun, onProgress!);
+      } catch (error) {
+        thrown ??= { error };
+        clearInterval(timer);
+        cancel();
+      }
+    };
+    const timer = onProgress && setInterval(report, PROGRESS_MS);
     try {
       const result = await promise;
       const metrics: Record<string, MetricRecord> = {};
@@ -241,6 +252,7 @@ class CpuProgram implements LoadedProgram {
       });
       return { ...result, metrics };
     } catch (error) {
+      if (thrown) throw thrown.error;
       if ((error as { code?: string }).code === 'ERR_ABORTED') throw new AbortedError(signal?.reason);
       throw translated(error);
     } finally {
