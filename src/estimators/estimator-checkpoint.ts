@@ -7,20 +7,22 @@ import {
   snapshotArrays,
 } from '../transform/checkpoint.js';
 import type { EstimatorState } from './estimator.js';
-import { checkUnused, type ProgramOf } from './runs.js';
+import { checkUsable, type ProgramOf } from './runs.js';
 
 /**
  * The bytes of a state. `name` is the estimator's; `settings` are what must be the same to go on (a changed
- * truncation would read accumulators wrongly); `arrays` are the estimator's own.
+ * truncation would read accumulators wrongly); `particles` counts the inner states; `arrays` are the
+ * estimator's own.
  */
 export async function saveEstimator<Theta, S>(
   program: ProgramOf<Theta, S>,
   name: string,
   settings: string,
+  particles: number,
   state: EstimatorState,
   arrays: Readonly<Record<string, CheckpointArray>>,
 ): Promise<Uint8Array> {
-  checkUnused(state);
+  checkUsable(program, particles, state);
   const own = Object.entries({ t: state.t, ...arrays }).map(([key, values]) => [`estimator.${key}`, values]);
   return encodeCheckpoint({
     kind: name,

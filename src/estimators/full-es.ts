@@ -10,7 +10,7 @@ import { restoreEstimator, saveEstimator } from './estimator-checkpoint.js';
 import { pairStatistics } from './gradient-statistics.js';
 import { checkEstimatorOptions, ESTIMATOR_KEYS, type EstimatorOptions, sigmaFactor } from './options.js';
 import { finitePairs, halfDifferences } from './pair-differences.js';
-import { exclusively, finishEstimate, perturbedRun } from './runs.js';
+import { checkArguments, exclusively, finishEstimate, perturbedRun, seedOf } from './runs.js';
 import { estimatorSeeds } from './seeds.js';
 
 /** What an episode's losses amount to. */
@@ -57,6 +57,7 @@ export function fullEs<Theta, S, M>(
   program: UnrollProgram<Theta, S, M>,
   options: FullEsOptions<Theta>,
 ): GradientEstimator<Theta, FullEsState<S>> {
+  checkArguments(program, options, 'fullEs');
   const keys = [...ESTIMATOR_KEYS.filter((key) => key !== 'normalisation'), 'objective'];
   const checked = checkEstimatorOptions<Theta>(options, keys, 'fullEs', program.theta);
   const objective = checkChoice(options.objective ?? 'sum', 'objective', ['sum', 'mean', 'last', 'min']);
@@ -71,9 +72,9 @@ export function fullEs<Theta, S, M>(
   const settings = JSON.stringify({ particles: checked.particles, objective });
   return {
     name: 'fullEs',
-    init: (theta, { seed }) => {
+    init: (theta, initOptions) => {
+      const seed = seedOf(initOptions);
       program.theta.pack(theta);
-      estimatorSeeds(seed);
       return {
         inner: program.createState(checked.particles),
         update: 0,
@@ -83,7 +84,7 @@ export function fullEs<Theta, S, M>(
       };
     },
     step: (theta, state, stepOptions = {}) =>
-      exclusively(state, async () => {
+      exclusively(program, checked.particles, state, stepOptions, async () => {
         const mean = program.theta.pack(theta);
         const seeds = estimatorSeeds(state.seed);
         const factor = sigmaFactor(checked, state.update);
@@ -109,7 +110,7 @@ export function fullEs<Theta, S, M>(
           accumulatorNorm: 1,
         });
       }),
-    checkpoint: (state) => saveEstimator(program, 'fullEs', settings, state, {}),
+    checkpoint: (state) => saveEstimator(program, 'fullEs', settings, checked.particles, state, {}),
     restore: async (bytes) =>
       (await restoreEstimator(program, 'fullEs', settings, bytes, { t: pairs })).state,
   };

@@ -15,7 +15,7 @@ import {
 import type { GradientEstimator } from './estimator.js';
 import { restoreEstimator, saveEstimator } from './estimator-checkpoint.js';
 import { checkEstimatorOptions, checkTruncation, ESTIMATOR_KEYS, type EstimatorOptions } from './options.js';
-import { exclusively } from './runs.js';
+import { checkArguments, checkUsable, exclusively, seedOf } from './runs.js';
 import type { Staggering } from './windows.js';
 
 /** Options of the estimators that work on truncation windows. */
@@ -44,6 +44,7 @@ export function accumulatingEstimator<Theta, S, M>(
   extraKeys: readonly string[],
   method: { readonly block: number; readonly telescoping: boolean },
 ): GradientEstimator<Theta, AccumulatedState<S>> {
+  checkArguments(program, options, name);
   const checked = checkEstimatorOptions(options, [...TRUNCATED_KEYS, ...extraKeys], name, program.theta);
   const truncation = checkTruncation(options.truncation, program.horizon);
   const staggering = checkChoice(options.staggering ?? 'lockstep', 'staggering', [
@@ -61,23 +62,20 @@ export function accumulatingEstimator<Theta, S, M>(
   const { pairs } = checked;
   return {
     name,
-    init: (theta, { seed }) => {
+    init: (theta, initOptions) => {
+      const seed = seedOf(initOptions);
       program.theta.pack(theta);
       return initAccumulated(program, whole, seed);
     },
     step: (theta, state, stepOptions = {}) =>
-      exclusively(state, () =>
+      exclusively(program, checked.particles, state, stepOptions, () =>
         stepAccumulated(program, whole, program.theta.pack(theta), state, stepOptions),
       ),
-    checkpoint: (state) => {
+    checkpoint: async (state) => {
+      checkUsable(program, checked.particles, state);
       const { accumulator, noiseStep, sigmaFactor, block, previous } = state;
-      return saveEstimator(program, name, settings, state, {
-        accumulator,
-        noiseStep,
-        sigmaFactor,
-        block,
-        previous,
-      });
+      const own = { accumulator, noiseStep, sigmaFactor, block, previous };
+      return saveEstimator(program, name, settings, checked.particles, state, own);
     },
     restore: async (bytes) => {
       const { state, own } = await restoreEstimator(program, name, settings, bytes, {
@@ -110,6 +108,7 @@ export function gpes<Theta, S, M>(
   program: UnrollProgram<Theta, S, M>,
   options: GpesOptions<Theta>,
 ): GradientEstimator<Theta, AccumulatedState<S>> {
+  checkArguments(program, options, 'gpes');
   const { block } = options;
   if (block !== Number.POSITIVE_INFINITY) {
     checkInteger(block, 'block', 1);

@@ -9,6 +9,7 @@ import type { UnrollProgram } from '../transform/program.js';
 import type { AccumulatedState } from './accumulated.js';
 import type { GradientEstimator } from './estimator.js';
 import { accumulatingEstimator, type TruncatedOptions } from './gpes.js';
+import { checkArguments } from './runs.js';
 
 export interface PesOptions<Theta> extends TruncatedOptions<Theta> {
   /**
@@ -45,6 +46,7 @@ export function pes<Theta, S, M>(
   program: UnrollProgram<Theta, S, M>,
   options: PesOptions<Theta>,
 ): GradientEstimator<Theta, PesState<S>> {
+  checkArguments(program, options, 'pes');
   const telescoping = checkBoolean(options.telescoping ?? false, 'telescoping');
   if (telescoping && options.normalisation === 'mean') {
     throw new OptionError(

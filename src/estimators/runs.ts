@@ -4,8 +4,10 @@
  */
 import type { RunResult, ThetaInput } from '../device/driver.js';
 import { OptionError } from '../errors.js';
-import type { UnrollProgram } from '../transform/program.js';
-import type { UnrollState } from '../transform/state.js';
+import { checkKeys } from '../options.js';
+import { describe, toSeed } from '../random/philox.js';
+import { UnrollProgram } from '../transform/program.js';
+import { UnrollState } from '../transform/state.js';
 import type { Estimate, EstimatorState, EstimatorStepOptions } from './estimator.js';
 import type { PairStatistics } from './gradient-statistics.js';
 import type { CheckedOptions } from './options.js';
@@ -14,8 +16,26 @@ import type { CheckedOptions } from './options.js';
 // biome-ignore lint/suspicious/noExplicitAny: the type of the metrics plays no part in an estimate.
 export type ProgramOf<Theta, S> = UnrollProgram<Theta, S, any>;
 
-/** Throws OptionError when a later estimate has already advanced the inner states of `state`. */
-export function checkUnused(state: EstimatorState): void {
+/**
+ * Throws OptionError when `state` is no state of an estimator of `program` for so many particles (inner states), or when a
+ * later estimate has already advanced its inner states.
+ */
+export function checkUsable<Theta, S>(
+  program: ProgramOf<Theta, S>,
+  particles: number,
+  state: EstimatorState,
+): void {
+  if (!(state?.inner instanceof UnrollState)) {
+    throw new OptionError(
+      `wanted the state of this estimator (from init, restore, or the latest estimate), got ${describe(state)}`,
+    );
+  }
+  program.checkState(state.inner, 'an estimator');
+  if (state.inner.particles !== particles) {
+    throw new OptionError(
+      `this estimator state belongs to another estimator: it has ${state.inner.particles} inner states, this one has ${particles}`,
+    );
+  }
   if (state.inner.stepsDone !== state.step) {
     throw new OptionError(
       `this estimator state is used up: it is at step ${state.step}, its inner states are at step ${state.inner.stepsDone}; pass the state of the latest estimate`,
@@ -24,16 +44,40 @@ export function checkUnused(state: EstimatorState): void {
 }
 
 /**
- * Runs one step of an estimator on a state that no other step uses. Rejects with OptionError when the state
- * is used up, DeviceError ERR_BUSY when another step of it is under way.
+ * Runs one step of an estimator on a state that no other step uses; `particles` are the inner states of this
+ * estimator. Rejects with OptionError when the state is another's or used up, or an option is unknown,
+ * DeviceError ERR_BUSY when another step of it is under way.
  */
-export async function exclusively<T>(state: EstimatorState, step: () => Promise<T>): Promise<T> {
-  checkUnused(state);
+export async function exclusively<Theta, S, T>(
+  program: ProgramOf<Theta, S>,
+  particles: number,
+  state: EstimatorState,
+  options: EstimatorStepOptions,
+  step: () => Promise<T>,
+): Promise<T> {
+  checkUsable(program, particles, state);
+  checkKeys(options, ['signal', 'onProgress'], 'step (its options)');
   state.inner.hold();
   try {
     return await step();
   } finally {
     state.inner.release();
+  }
+}
+
+/** The seed that `init` of an estimator was given. Throws OptionError when it lacks its options. */
+export function seedOf(options: unknown): number {
+  checkKeys(options, ['seed'], 'init (its second argument)');
+  return toSeed((options as { readonly seed: number }).seed);
+}
+
+/** Throws OptionError unless `program` is a compiled definition and `options` are an object. */
+export function checkArguments(program: unknown, options: unknown, name: string): void {
+  if (!(program instanceof UnrollProgram)) {
+    throw new OptionError(`${name} needs a program (device.compile(definition)), got ${describe(program)}`);
+  }
+  if (typeof options !== 'object' || options === null) {
+    throw new OptionError(`${name} expects an object of options, got ${describe(options)}`);
   }
 }
 
@@ -55,8 +99,8 @@ export async function perturbedRun<Theta, S>(
     firstStep: state.step >>> 0,
     antithetic: true,
     record: options.perStep ? 'perStep' : 'sum',
-    ...(signal && { signal }),
-    ...(onProgress && { onProgress }),
+    ...(signal !== undefined && { signal }),
+    ...(onProgress !== undefined && { onProgress }),
   });
   state.inner.advance(steps);
   return result;

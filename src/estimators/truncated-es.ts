@@ -13,7 +13,7 @@ import type { TruncatedOptions } from './gpes.js';
 import { pairStatistics } from './gradient-statistics.js';
 import { checkEstimatorOptions, checkTruncation, ESTIMATOR_KEYS, sigmaFactor } from './options.js';
 import { finitePairs, halfDifferences } from './pair-differences.js';
-import { exclusively, finishEstimate, perturbedRun } from './runs.js';
+import { checkArguments, exclusively, finishEstimate, perturbedRun, seedOf } from './runs.js';
 import { estimatorSeeds } from './seeds.js';
 import { firstOffsets, windowsAt, windowsPerEpisode } from './windows.js';
 
@@ -71,6 +71,7 @@ export function truncatedEs<Theta, S, M>(
   program: UnrollProgram<Theta, S, M>,
   options: TruncatedEsOptions<Theta>,
 ): GradientEstimator<Theta, TruncatedEsState<S>> {
+  checkArguments(program, options, 'truncatedEs');
   const keys = [...ESTIMATOR_KEYS, 'truncation', 'staggering', 'carry', 'chunks'];
   const checked = checkEstimatorOptions(options, keys, 'truncatedEs', program.theta);
   const { horizon, noise } = program;
@@ -89,14 +90,14 @@ export function truncatedEs<Theta, S, M>(
   const ancestors = Int32Array.from({ length: particles }, (_, i) => groupOf(i));
   return {
     name: 'truncatedEs',
-    init: (theta, { seed }) => {
+    init: (theta, initOptions) => {
+      const seed = seedOf(initOptions);
       program.theta.pack(theta);
-      estimatorSeeds(seed);
       const t = firstOffsets(groups, horizon, truncation, staggering, seed);
       return { inner: program.createState(groups, { stagger: t }), update: 0, step: 0, seed, t };
     },
     step: (theta, state, stepOptions = {}) =>
-      exclusively(state, async () => {
+      exclusively(program, groups, state, stepOptions, async () => {
         const mean = program.theta.pack(theta);
         const seeds = estimatorSeeds(state.seed);
         const factor = sigmaFactor(checked, state.update);
@@ -134,7 +135,7 @@ export function truncatedEs<Theta, S, M>(
               firstStep: state.step >>> 0,
               antithetic: false,
               record: 'sum',
-              ...(signal && { signal }),
+              ...(signal !== undefined && { signal }),
             });
             inner.advance(truncation);
           }
@@ -159,7 +160,7 @@ export function truncatedEs<Theta, S, M>(
           ...(extra && { extraSteps: extra }),
         });
       }),
-    checkpoint: (state) => saveEstimator(program, 'truncatedEs', settings, state, {}),
+    checkpoint: (state) => saveEstimator(program, 'truncatedEs', settings, groups, state, {}),
     restore: async (bytes) =>
       (await restoreEstimator(program, 'truncatedEs', settings, bytes, { t: groups })).state,
   };

@@ -234,6 +234,29 @@ describe.each(ESTIMATORS)('$name', (listed) => {
       last.state.inner.dispose();
     });
 
+    it('refuses what is no state of its own, by name', async () => {
+      using program = device.compile(linearRecurrence());
+      using twin = device.compile(linearRecurrence());
+      const estimator = listed.make(program, { particles: 8, sigma: 0.1 }, 2);
+      const refuse = (state: unknown, message: RegExp, options = {}) =>
+        expect(estimator.step({ theta: 1 }, state as never, options)).rejects.toThrow(message);
+      await refuse(undefined, /wanted the state of this estimator .*, got undefined/);
+      await refuse({ theta: 1 }, /wanted the state of this estimator/);
+      const options = { particles: 16, sigma: 0.1 };
+      const strange = listed.make(twin, options, 2).init({ theta: 1 }, { seed: 1 });
+      await refuse(strange, /belongs to another program/);
+      await expect(estimator.checkpoint(undefined as never)).rejects.toThrow(/wanted the state/);
+      const own = estimator.init({ theta: 1 }, { seed: 1 });
+      await refuse(own, /misspelt "signal"/, { signall: undefined });
+      const { state } = await estimator.step({ theta: 1 }, own);
+      expect(() => estimator.init({ theta: 1 }, undefined as never)).toThrow(/expects an object of options/);
+      for (const nothing of [undefined, device, linearRecurrence()]) {
+        expect(() => listed.make(nothing as never, options, 2)).toThrow(/needs a program/);
+      }
+      state.inner.dispose();
+      strange.inner.dispose();
+    });
+
     it('refuses checkpoints of other programs, estimators, settings, and damaged ones', async () => {
       using program = device.compile(linearRecurrence());
       using other = device.compile(linearRecurrence({ horizon: 8 }));
@@ -289,5 +312,17 @@ describe.each(ESTIMATORS)('$name', (listed) => {
       using program = device.compile(linearRecurrence());
       expect(() => listed.make(program, { particles: 0, sigma: 0.1 }, 2)).toThrow(OptionError);
     });
+  });
+});
+
+describe('a state of fewer particles', () => {
+  // Truncated ES carries a state of its own, whatever the number of particles.
+  it.each(ESTIMATORS.filter(({ name }) => name !== 'truncatedEs'))('is refused by $name', async (listed) => {
+    await using device = new Device(referenceDriver());
+    using program = device.compile(linearRecurrence());
+    const small = listed.make(program, { particles: 4, sigma: 0.1 }, 2).init({ theta: 1 }, { seed: 1 });
+    const estimator = listed.make(program, { particles: 8, sigma: 0.1 }, 2);
+    await expect(estimator.step({ theta: 1 }, small)).rejects.toThrow(/belongs to another estimator/);
+    small.inner.dispose();
   });
 });
