@@ -28,6 +28,9 @@ export function piecewiseConstant(options: {
 }): Schedule {
   checkKeys(options, ['boundaries', 'values'], 'piecewiseConstant');
   const { boundaries, values } = options;
+  if (!Array.isArray(boundaries) || !Array.isArray(values)) {
+    throw new OptionError('piecewiseConstant needs two arrays, boundaries and values');
+  }
   if (values.length !== boundaries.length + 1) {
     throw new OptionError(
       `piecewiseConstant needs one value more than boundaries, got ${values.length} values and ${boundaries.length} boundaries`,

@@ -11,7 +11,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { OptionError, ShapeError } from '../errors.js';
 import { describe } from '../random/philox.js';
-import { flatten } from '../trace/structure.js';
+import { type FlatTree, flatten } from '../trace/structure.js';
 import type { TensorTree } from '../transform/leaf.js';
 
 /**
@@ -98,8 +98,24 @@ function holdsTensors(tree: unknown, what: string): boolean {
 }
 
 /**
+ * The leaves of `other` in the order of the paths of `flat`: the order of keys does not matter. Throws ShapeError naming the
+ * first path that only one of them has.
+ */
+function inOrderOf<L>(flat: FlatTree<unknown>, other: FlatTree<L>): L[] {
+  const places = new Map(other.paths.map((path, i) => [path, i]));
+  const own = new Set(flat.paths);
+  const odd = flat.paths.find((path) => !places.has(path)) ?? other.paths.find((path) => !own.has(path));
+  if (odd !== undefined) {
+    throw new ShapeError(
+      `gradients, parameters, updates and optimizer state must have one structure; they differ at "${odd}"`,
+    );
+  }
+  return flat.paths.map((path) => other.leaves[places.get(path)!]);
+}
+
+/**
  * Applies `f` leaf by leaf to structures of tensors; the result has the structure of the first. Throws
- * ShapeError naming the path where structures differ.
+ * ShapeError naming the path where structures or shapes differ.
  */
 export function mapTensors(
   f: (...leaves: tf.Tensor[]) => tf.Tensor,
@@ -108,17 +124,19 @@ export function mapTensors(
 ): TensorTree {
   const flat = flatten(first, isTensor, 'grads');
   const rest = others.map((tree) => {
-    const other = flatten(tree, isTensor, 'state or params');
-    if (other.paths.join() !== flat.paths.join()) {
-      const odd = flat.paths.find((path, i) => other.paths[i] !== path) ?? other.paths[flat.paths.length];
-      throw new ShapeError(
-        `gradients, parameters and optimizer state must have one structure; they differ at "${odd}"`,
-      );
-    }
-    return other;
+    const leaves = inOrderOf(flat, flatten(tree, isTensor, 'state or params'));
+    leaves.forEach(({ shape }, i) => {
+      const wanted = flat.leaves[i].shape;
+      if (shape.join() !== wanted.join()) {
+        throw new ShapeError(
+          `gradients, parameters, updates and optimizer state must have one shape; at "${flat.paths[i]}" there are [${wanted.join(', ')}] and [${shape.join(', ')}]`,
+        );
+      }
+    });
+    return leaves;
   });
   return flat.rebuild(
-    flat.leaves.map((leaf, i) => f(leaf, ...rest.map(({ leaves }) => leaves[i]))),
+    flat.leaves.map((leaf, i) => f(leaf, ...rest.map((leaves) => leaves[i]))),
   ) as TensorTree;
 }
 
@@ -218,16 +236,15 @@ export function applyUpdates<P>(params: P, updates: object | number): P {
     return owned(add, [params, updates]) as P;
   }
   const flat = flatten(params, isPlainLeaf, 'params');
-  const steps = flatten(updates, isPlainLeaf, 'updates');
-  if (flat.paths.join() !== steps.paths.join()) {
-    throw new ShapeError(
-      `params and updates must have one structure, got [${flat.paths.join(', ')}] and [${steps.paths.join(', ')}]`,
-    );
-  }
+  const steps = inOrderOf(flat, flatten(updates, isPlainLeaf, 'updates'));
   return flat.rebuild(
     flat.leaves.map((leaf, i) => {
-      const step = steps.leaves[i];
-      if (typeof leaf === 'number') return leaf + (typeof step === 'number' ? step : step[0]);
+      const step = steps[i];
+      if (typeof leaf === 'number') {
+        if (typeof step === 'number') return leaf + step;
+        if (step.length === 1) return leaf + step[0];
+        throw new ShapeError(`the update at "${flat.paths[i]}" must be a number, got ${step.length} values`);
+      }
       if (typeof step === 'number' || step.length !== leaf.length) {
         const got = typeof step === 'number' ? 'a number' : `${step.length} values`;
         throw new ShapeError(`the update at "${flat.paths[i]}" must have ${leaf.length} values, got ${got}`);

@@ -92,6 +92,7 @@ describe('refusals', () => {
     expect(() => scaleBySchedule(0.5 as never)).toThrow(/schedule must be a function/);
     expect(() => piecewiseConstant({ boundaries: [5, 2], values: [1, 2, 3] })).toThrow(/ascending/);
     expect(() => piecewiseConstant({ boundaries: [5], values: [1] })).toThrow(/one value more/);
+    expect(() => piecewiseConstant({} as never)).toThrow(/two arrays, boundaries and values/);
   });
 
   it('names where structures differ', () => {
@@ -103,5 +104,27 @@ describe('refusals', () => {
     expect(() => applyUpdates({ a: Float32Array.of(1, 2) }, { a: Float32Array.of(1) })).toThrow(
       /2 values, got 1/,
     );
+    expect(() => applyUpdates({ a: 1 }, { a: Float32Array.of(1, 2) })).toThrow(/must be a number, got 2/);
+    expect(() => applyUpdates({ a: 1 }, { a: 1, b: 1 })).toThrow(/differ at "b"/);
+  });
+
+  it('names where shapes differ, instead of broadcasting', () => {
+    tf.tidy(() => {
+      const state = momentum().init({ a: tf.zeros([3]) });
+      expect(() => momentum().update({ a: tf.ones([1]) }, state)).toThrow(/at "a" there are \[1\] and \[3\]/);
+      expect(() => applyUpdates({ a: tf.zeros([3]) }, { a: tf.ones([1, 3]) })).toThrow(/one shape/);
+    });
+    const arrays = adam().init({ a: new Float32Array(3) });
+    expect(() => adam().update({ a: new Float32Array(2) }, arrays)).toThrow(/one shape/);
+  });
+});
+
+describe('structures', () => {
+  it('are the same whatever the order of their keys', () => {
+    const optimizer = momentum({ learningRate: 1, momentum: 0.5 });
+    const first = optimizer.update({ a: 1, b: 2 }, optimizer.init({ b: 0, a: 0 }));
+    const { updates } = optimizer.update({ b: 10, a: 20 }, first.state);
+    expect(updates).toEqual({ a: -20.5, b: -11 });
+    expect(applyUpdates({ a: 1, b: 2 }, updates)).toEqual({ a: -19.5, b: -9 });
   });
 });
