@@ -168,8 +168,10 @@ function checkStateKept(wanted: readonly LeafSpec[], got: readonly LeafSpec[]): 
         `step must return the whole state; "${leaf.path}" (${formatLeaf(leaf)}) is missing`,
       );
     if (formatLeaf(found) !== formatLeaf(leaf)) {
+      const promoted = leaf.dtype === 'int32' && found.dtype === 'float32';
+      const hint = promoted ? " (tfjs takes numbers as float32: add tf.scalar(1, 'int32') instead of 1)" : '';
       throw new ShapeError(
-        `the state at "${leaf.path}" must keep its shape and dtype over a step: wanted ${formatLeaf(leaf)}, got ${formatLeaf(found)}`,
+        `the state at "${leaf.path}" must keep its shape and dtype over a step: wanted ${formatLeaf(leaf)}, got ${formatLeaf(found)}${hint}`,
       );
     }
   }

@@ -50,6 +50,14 @@ describe('compiling', () => {
     expect(step(() => undefined)).toThrow(/must return the next state/);
   });
 
+  it('says why a counter became float32', () => {
+    const init = () => ({ n: tf.scalar(0, 'int32') });
+    const step = ({ state }: { state: { n: tf.Tensor } }) => ({ state: { n: state.n.add(1) }, loss: loss() });
+    expect(() => compile(step, { init })).toThrow(
+      /"n".*wanted int32 \[\], got float32 \[\] .*tf\.scalar\(1, 'int32'\)/,
+    );
+  });
+
   it('refuses losses and metrics that are no scalars', () => {
     const step = (result: () => object) => () =>
       compile(({ state }: { state: object }) => ({ state, loss: loss(), ...result() }));
