@@ -92,6 +92,10 @@ export function checkRun(spec: UnrollSpec, request: RunRequest): void {
     throw new OptionError(`an antithetic run needs an even number of particles, got ${particles}`);
   if (request.record !== 'sum' && request.record !== 'perStep')
     throw new OptionError(`record must be 'sum' or 'perStep', got ${String(request.record)}`);
+  if (request.record === 'perStep' && request.steps * particles > 2 ** 32 - 1)
+    throw new OptionError(
+      `record 'perStep' of ${request.steps} steps of ${particles} particles is more than 2^32 - 1 losses: run fewer steps at a time, or record 'sum'`,
+    );
   checkTheta(spec, request.theta, particles, request.antithetic);
 }
 

@@ -4,7 +4,7 @@ import { OptionError, ShapeError } from '../errors.js';
 import { sizeOf } from '../graph/graph.js';
 import { flatten } from '../trace/structure.js';
 import type { InputsOf, SpecTree, ValuesOf } from './leaf.js';
-import { isLeafShape, matchValues, readLeaf, readRaw, specLeaves } from './values.js';
+import { isLeafShape, matchValues, readLeaf, readRaw, specLeaves, toFloat32 } from './values.js';
 
 /**
  * The flat form of theta: its leaves in the order of their keys, each row-major, one after the other: `size`
@@ -71,7 +71,7 @@ export class ThetaLayout<S = SpecTree> {
           );
         }
       }
-      return { size, perParticle, values: Float32Array.from(raw.values as ArrayLike<number>, Number) };
+      return { size, perParticle, values: toFloat32(raw.values) };
     });
     if (!columns.some((column) => column.perParticle)) {
       const values = new Float32Array(this.size);
@@ -85,11 +85,14 @@ export class ThetaLayout<S = SpecTree> {
     const values = new Float32Array(particles * this.size);
     let offset = 0;
     for (const column of columns) {
+      const { size, values: own } = column;
+      const stride = column.perParticle ? size : 0;
       for (let i = 0; i < particles; i++) {
-        const start = column.perParticle ? i * column.size : 0;
-        values.set(column.values.subarray(start, start + column.size), i * this.size + offset);
+        const to = i * this.size + offset;
+        // A view for each row would cost more than copying a short one.
+        for (let j = 0, from = i * stride; j < size; j++) values[to + j] = own[from + j];
       }
-      offset += column.size;
+      offset += size;
     }
     return { perParticle: true, values };
   }

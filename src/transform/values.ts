@@ -80,10 +80,17 @@ export function readRaw(value: unknown, at: string): RawLeaf {
   );
 }
 
+/** A copy as float32. Typed arrays are copied by the engine, about ten times as fast as element by element. */
+export function toFloat32(values: ArrayLike<number | boolean>): Float32Array {
+  return ArrayBuffer.isView(values)
+    ? new Float32Array(values as Float32Array)
+    : Float32Array.from(values as ArrayLike<number>, Number);
+}
+
 /** Copies values into the typed array of a dtype: float to int32 must be whole, bool is 0 or 1. */
 export function toTyped(values: ArrayLike<number | boolean>, dtype: DType, at: string): TypedArray {
   const n = values.length;
-  if (dtype === 'float32') return Float32Array.from(values as ArrayLike<number>, Number);
+  if (dtype === 'float32') return toFloat32(values);
   const result = dtype === 'int32' ? new Int32Array(n) : new Uint8Array(n);
   for (let i = 0; i < n; i++) {
     const value = Number(values[i]);

@@ -169,6 +169,7 @@ describe.each(DEVICES)('a program on $name', ({ open }) => {
     await refuse({ seed: 1.5 }, /seed must be an integer/);
     await refuse({ state: undefined }, /createState/);
     await refuse({ record: 'all' }, /record must be one of 'sum', 'perStep'/);
+    await refuse({ record: 'perStep', steps: 2 ** 31 - 1 }, /more than 2\^32 - 1 losses: run fewer steps/);
     await refuse({ antithetic: true }, /even number of particles, got 3/);
     await refuse({ antithetic: 1 }, /antithetic must be true or false, got 1/);
     await refuse({ signal: new AbortController() }, /signal must be an AbortSignal .* AbortController/);
