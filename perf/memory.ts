@@ -7,7 +7,7 @@ import { MLP_64, networkData, networkTraining } from './problems/networks.js';
 
 const CALLS = 1000;
 /** Calls before the first reading: thread pool, arenas and compiled code are there by then. */
-const WARM_UP = 200;
+const WARM_UP = 1000;
 /** A growth below this is the allocator's own noise. */
 const LIMIT_MIB = 8;
 
