@@ -104,10 +104,10 @@ function matMul(
 
 const fusedMatMul: Lowering = (e, { a, b, bias, preluActivationWeights }, attributes) =>
   matMul(e, a, b, attributes, (product, rank) => {
-    const fit = (x: number) => dropLeadingOnes(e, x, rank);
-    const shifted = bias === undefined ? product : arithmetic(e, 'add', product, fit(bias));
+    const aligned = (x: number) => dropLeadingOnes(e, x, rank);
+    const shifted = bias === undefined ? product : arithmetic(e, 'add', product, aligned(bias));
     const { activation = 'linear', leakyreluAlpha } = attributes;
-    const alpha = preluActivationWeights === undefined ? undefined : fit(preluActivationWeights);
+    const alpha = preluActivationWeights === undefined ? undefined : aligned(preluActivationWeights);
     const output = activate(e, shifted, activation, alpha, leakyreluAlpha ?? 0.2);
     if (output !== undefined) return output;
     throw new UnsupportedOpError(
