@@ -7,7 +7,7 @@ namespace {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   using namespace unrolled::addon;
   Environment::attach(env);
-  exports.Set("abi", Napi::Number::New(env, 1));  // NATIVE_ABI of src/device/cpu/native.ts
+  exports.Set("abi", Napi::Number::New(env, 2));  // NATIVE_ABI of src/device/cpu/native.ts
   exportEngines(exports);
   exportPrograms(exports);
   exportStates(exports);

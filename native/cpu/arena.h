@@ -65,7 +65,7 @@ struct Reader {
   }
 };
 
-inline bool isVarying(int32_t space) { return space == kVarying || space == kState; }
+inline bool isVarying(int32_t space) { return space == kVarying || space == kState || space == kPrimal; }
 
 // An operand in words: rows have been multiplied out, so `varying` only says what one row is (`lanes` words, or one).
 struct Operand {

@@ -65,6 +65,7 @@ double peak() {
 
 struct Bench {
   TileContext context{};
+  uint32_t* spaces[kExternal] = {};
   std::vector<std::unique_ptr<void, void (*)(void*)>> owned;
   float* memory(size_t words) {
     void* p = std::aligned_alloc(64, (words * 4 + 4095) / 4096 * 4096 + 4096);
@@ -75,9 +76,10 @@ struct Bench {
   }
   Bench(int lanes, size_t rows, size_t uniform) {
     context.lanes = lanes;
-    context.space[kVarying] = reinterpret_cast<uint32_t*>(memory(rows * static_cast<size_t>(lanes)));
-    context.space[kData] = reinterpret_cast<uint32_t*>(memory(uniform));
-    context.space[kUniform] = reinterpret_cast<uint32_t*>(memory(uniform));
+    context.space = spaces;
+    spaces[kVarying] = reinterpret_cast<uint32_t*>(memory(rows * static_cast<size_t>(lanes)));
+    spaces[kData] = reinterpret_cast<uint32_t*>(memory(uniform));
+    spaces[kUniform] = reinterpret_cast<uint32_t*>(memory(uniform));
   }
   double seconds(Words payload, int32_t opcode) {
     Words words{opcode, static_cast<int32_t>(payload.size() + 2)};

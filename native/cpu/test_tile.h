@@ -99,10 +99,10 @@ void eachIndex(const std::vector<int32_t>& dims, Body body) {
 
 struct Tile {
   int lanes;
-  std::vector<uint32_t> space[5];
+  std::vector<uint32_t> space[kExternal];
 
   explicit Tile(int lanes_) : lanes(lanes_) {}
-  int64_t row(int32_t s) const { return s == kVarying || s == kState ? lanes : 1; }
+  int64_t row(int32_t s) const { return s == kVarying || s == kState || s == kPrimal ? lanes : 1; }
 
   // Room for `elements` rows or words at the end of a space, filled with what `fill` gives; returns the offset.
   template <class Fill>
@@ -152,11 +152,13 @@ struct Context {
 inline Tile run(const CpuTable& table, const Tile& tile, const Words& words, const Context& with = {}) {
   Tile after = tile;
   TileContext context{};
+  uint32_t* spaces[kExternal];
+  context.space = spaces;
   std::vector<std::unique_ptr<Aligned>> memory;
-  for (int s = 0; s < 5; s++) {
+  for (int s = 0; s < kExternal; s++) {
     memory.push_back(std::make_unique<Aligned>(tile.space[s].size() * 4));
-    context.space[s] = static_cast<uint32_t*>(memory.back()->get());
-    if (!tile.space[s].empty()) std::memcpy(context.space[s], tile.space[s].data(), tile.space[s].size() * 4);
+    spaces[s] = static_cast<uint32_t*>(memory.back()->get());
+    if (!tile.space[s].empty()) std::memcpy(spaces[s], tile.space[s].data(), tile.space[s].size() * 4);
   }
   context.lanes = tile.lanes;
   context.key0 = with.key0;

@@ -11,6 +11,8 @@
 //   2 C  constants, read-only, shared            (words)
 //   3 D  data inputs, read-only, shared          (words)
 //   4 S  state of the tile being run, in place   (rows)
+//   5 P  primal state: what the step being gone back through began with, read-only (rows; reverse programs only)
+//   6+i  memory of external value i of a function, an input or output (words; functions only)
 //
 // PROGRAM WORDS (int32)
 //   0 magic 'UNRL' 0x4c524e55   1 version 1        2 lanes          3 rows of V       4 words of U
@@ -65,7 +67,33 @@
 //                   count, bits0, bits1; output: space, offset, contiguous [count]
 //                   uniform: low, high (float bits). integers: low (int32), range (uint32). bernoulli: p (float bits). share 0 <=> mode 0.
 //                   Philox counter: (element / 4, subject, step, stream << 24 | draw); subject: 0, pair or particle (src/random/philox.ts).
+//  12 CONV          mode, kind, depthwise (0, 1), GEOMETRY, F (depthwise: M, outputs per channel), A: space, offset; B: space, offset;
+//                   output: space, offset; from, to
+//       GEOMETRY = N, D, H, W, C, KD, KH, KW, OD, OH, OW, strides[3], dilations[3], padBefore[3]
+//       All operands contiguous float32: x [N,D,H,W,C], filter [KD,KH,KW,C,F], y [N,OD,OH,OW,F] (depthwise: C*M channels, c*M + m).
+//       kinds: 0 forward: A x, B filter -> y. 1 input gradient: A dy, B filter -> dx. 2 filter gradient: A x, B dy -> dfilter.
+//       Only rows from .. to - 1 of the output are written, seen as [rows, columns]: rows N*OD*OH*OW (kind 0), N*D*H*W (kind 1),
+//       KD*KH*KW*C (kind 2; columns F, depthwise M). An element's value does not depend on from and to.
+//  13 WINDOW        mode, kind (0 max, 1 sum), GEOMETRY, x: space, offset; output: space, offset; both contiguous float32. Positions outside x
+//                   take no part; NaN wins; an empty window gives -Infinity or 0.
+//  14 WINDOW_GRAD   mode, kind, GEOMETRY, x: space, offset; dy: space, offset; output dx: space, offset; contiguous. kind 0: dy goes to the
+//                   first maximum (or first NaN) of its window in row-major order; kind 1: to every position (x is then given as dy).
+//  15 ARGSORT       mode, integer, descending, outer, n; x: space, offset; output: space, offset; contiguous [outer, n]; stable; NaN last; int32 positions
+//  16 CHOLESKY      mode, batch, n; a: space, offset; output: space, offset; contiguous
+//  17 TRIANGULAR_SOLVE  mode, lower, transpose, batch, n, m; a: space, offset; b: space, offset; output: space, offset; contiguous
+//  18 SYMMETRIC_EIGEN   mode, batch, n; a: space, offset; output [batch, n + 1, n]: space, offset; contiguous
+//                   16..18: see the ops of the same names in src/graph/graph.ts; float64 inside.
 //  11 INIT_COPY     rank, dims[rank], source: space, offset, strides; destination: space 4, offset, strides; only the fresh lanes
+//
+// FUNCTIONS. One copy of a computation, all of it uniform (mode 0), as stages of tasks: a stage's tasks are independent of each other and may
+// run on different threads; a stage begins when the one before it is done. An instruction that is worth it has been cut by the planner into
+// several tasks along its outer dims. A task's result never depends on which thread runs it.
+//   0 magic 'UNRF' 0x46524e55   1 version 1        2 words of U      3 words of C     4 externals e     5 inputs i (the first i externals)
+//   6 stages g                  7 tasks n          8 flops of a call in thousands, saturated
+//   9 ...: e x (words, written): size of each external in words; written = 1 for outputs and for inputs that an output is written over
+//   then g x (first task, tasks); then n x (first word, words) of each task's instructions, one or more, run in order
+// Instructions read U, C and externals; they write U and externals marked as written. bool externals are int32 0/1 here (the addon widens and
+// narrows). Memory of externals may have any alignment that float32 allows. RANDOM has share 0.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -73,15 +101,17 @@
 namespace unrolled {
 
 constexpr int32_t kProgramMagic = 0x4c524e55;
+constexpr int32_t kFunctionMagic = 0x46524e55;
 constexpr int32_t kProgramVersion = 1;
 constexpr int kMaxRank = 6;
 constexpr int kMaxLanes = 4096;
 
-enum Space : int32_t { kVarying = 0, kUniform = 1, kConstant = 2, kData = 3, kState = 4, kProduct = -1 };
+enum Space : int32_t { kVarying = 0, kUniform = 1, kConstant = 2, kData = 3, kState = 4, kPrimal = 5, kExternal = 6, kProduct = -1 };
 enum Block : int32_t { kCallBlock = 0, kTileBlock = 1, kStepBlock = 2, kInitBlock = 3, kBlocks = 4 };
 enum Opcode : int32_t {
   kElementwise = 1, kMatmul = 2, kMatmulElementwise = 3, kReduce = 4, kCopy = 5, kFill = 6, kGather = 7,
-  kSegmentSum = 8, kCumsum = 9, kRandom = 10, kInitCopy = 11,
+  kSegmentSum = 8, kCumsum = 9, kRandom = 10, kInitCopy = 11, kConv = 12, kWindow = 13, kWindowGrad = 14, kArgSort = 15,
+  kCholesky = 16, kTriangularSolve = 17, kSymmetricEigen = 18,
 };
 
 // Micro-ops of ELEMENTWISE. f: float32, i: int32 (bool is int32 0/1). The numbers are part of the border: append only.
@@ -114,7 +144,7 @@ enum Micro : int32_t {
 
 // Everything an instruction can see. Pointers are 64-byte aligned; strides and offsets come from the program.
 struct TileContext {
-  uint32_t* space[5];          // by Space
+  uint32_t* const* space;      // by Space: 6 pointers, and those of the externals in a function
   int32_t lanes;
   uint32_t key0, key1;         // Philox key
   uint32_t step;               // the run's global step number

@@ -80,12 +80,11 @@ void Run::tile(Job& job, size_t index, unsigned thread) const {
   const size_t particles = state->particles(), used = std::min(lanes, particles - first);
   Arena& arena = program->arena(thread);
 
+  // Constants and data are never written: validated.
+  uint32_t* const spaces[kExternal] = {arena.varying, arena.uniform, const_cast<uint32_t*>(program->constants()), data->as<uint32_t>(),
+                                       state->tile(index), nullptr};
   TileContext context{};
-  context.space[kVarying] = arena.varying;
-  context.space[kUniform] = arena.uniform;
-  context.space[kConstant] = const_cast<uint32_t*>(program->constants());  // validated: no output names these two
-  context.space[kData] = data->as<uint32_t>();
-  context.space[kState] = state->tile(index);
+  context.space = spaces;
   context.lanes = header.lanes;
   context.key0 = request.key0;
   context.key1 = request.key1;

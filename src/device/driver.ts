@@ -148,6 +148,103 @@ export interface LoadedProgram {
    */
   run(request: RunRequest): Promise<RunResult>;
   plan(): ProgramPlan;
+  /** The transposed program, to run back through this program's states. */
+  loadReverse(spec: ReverseSpec): LoadedReverse;
+  dispose(): void;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * A traced function to be run as one copy (jit). The graph's inputs have role 'value' and the path of a leaf of `inputs` (leaves that it
+ * does not read need not appear); its outputs are `outputs`, by path. Random draws share `all` only; they use Philox stream 0.
+ */
+export interface FunctionSpec {
+  readonly graph: Graph;
+  readonly inputs: readonly LeafSpec[];
+  readonly outputs: readonly LeafSpec[];
+  /** Pairs (input, output) of one type: the caller gives the input's memory up, and the output may be written over it. */
+  readonly donations?: readonly (readonly [input: number, output: number])[];
+}
+
+export interface FunctionCall {
+  /** In the order of `spec.inputs`; bool as Uint8Array of 0/1. Read only, but for donated ones. */
+  readonly inputs: readonly TypedArray[];
+  /** Arrays to write outputs to, by index; where there is none a new array is made. For a donation, the input itself may be given. */
+  readonly into?: readonly (TypedArray | undefined)[];
+  /** Key and step of the draws; default 0. */
+  readonly seed?: number;
+  readonly step?: number;
+}
+
+/** What a device made of a function. */
+export interface FunctionPlan {
+  readonly device: DeviceKind;
+  /** Readable listing of the stages and their instructions. */
+  readonly text: string;
+  /** Arena buffers and bytes that one call holds, without inputs and outputs. */
+  readonly buffers: number;
+  readonly arenaBytes: number;
+  /** Multiply-adds counted twice, per call. */
+  readonly flops: number;
+}
+
+export interface LoadedFunction {
+  readonly spec: FunctionSpec;
+  /** Runs now and blocks until the outputs (in the order of `spec.outputs`) are there. */
+  callSync(call: FunctionCall): TypedArray[];
+  /** Off the event loop. Inputs are copied before it returns (donated ones are not: they must stay alone until it resolves). */
+  call(call: FunctionCall, signal?: AbortSignal): Promise<TypedArray[]>;
+  plan(): FunctionPlan;
+  dispose(): void;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * The transposed program of an unroll: what goes back through one step, and through the start of an episode. Cotangents of the state
+ * leaves and the accumulated gradient of theta are its own state.
+ *
+ * `backwardStep`: inputs theta, data, t, particle, role 'primal' (the state before the step, by leaf path), role 'state' with paths
+ * `cotangent.<state path>` (float32 leaves only) and `gradient.<theta path>`; outputs `state.cotangent.<path>`, the cotangent before the step of
+ * (sum of losses so far), and `state.gradient.<path>`, the gradient with this step's share added. Draws are those of the step (stream 0).
+ * `backwardInit`: inputs theta, data, particle, role 'state' as above; outputs the same: the gradient with the share of init
+ * added, and cotangents 0. Applied to the particles whose episode began at the step just gone back through. Draws are those of init (stream 1).
+ */
+export interface ReverseSpec {
+  readonly backwardInit: Graph;
+  readonly backwardStep: Graph;
+}
+
+/** Which states of the forward sweep are kept; the others are computed again. */
+export type CheckpointSchedule =
+  /** Every `every`-th state; `every` = 1 keeps all. */
+  | { readonly kind: 'every'; readonly every: number }
+  /** At most `slots` states at a time, in the order that needs the fewest forward steps (Griewank & Walther 2000, Revolve). */
+  | { readonly kind: 'binomial'; readonly slots: number };
+
+export interface ReverseRequest extends RunRequest {
+  readonly schedule: CheckpointSchedule;
+  /** Cotangents of the final state per leaf of `spec.state` ([particles, ...shape]), default 0. int32 and bool leaves have none. */
+  readonly finalCotangents?: readonly (Float32Array | undefined)[];
+  /** [particles] weight of each particle's losses; default 1. */
+  readonly lossWeights?: Float32Array;
+}
+
+/** RunResult, and the gradients of sum over the run's steps of the losses (weighted) + finalCotangents . final state. The state is advanced as by `run`. */
+export interface ReverseResult extends RunResult {
+  /** [particles, P] float32 */
+  readonly thetaGradients: Float32Array;
+  /** Per leaf of `spec.state`, [particles, ...shape] float32, with respect to the state the run began with; undefined for int32 and bool leaves; zero where it was fresh. */
+  readonly stateGradients: readonly (Float32Array | undefined)[];
+  readonly forwardSteps: number;
+  /** Bytes of kept states and working memory at the peak, over all threads. */
+  readonly peakBytes: number;
+}
+
+export interface LoadedReverse {
+  run(request: ReverseRequest): Promise<ReverseResult>;
+  /** What `run` will report as peakBytes and forwardSteps (per particle). */
+  memory(steps: number, particles: number, schedule: CheckpointSchedule): { readonly peakBytes: number; readonly forwardSteps: number };
+  plan(): ProgramPlan;
   dispose(): void;
   [Symbol.dispose](): void;
 }
@@ -180,5 +277,7 @@ export interface DeviceDriver {
   readonly noise: NoiseKernels;
   /** `data` in the order of `spec.data`. Throws UnsupportedOpError for an op the device lacks. */
   load(spec: UnrollSpec, data: readonly TypedArray[]): LoadedProgram;
+  /** One copy of a function. Throws UnsupportedOpError for an op the device lacks. */
+  loadFunction(spec: FunctionSpec): LoadedFunction;
   dispose(): Promise<void>;
 }

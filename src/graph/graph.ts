@@ -78,8 +78,9 @@ export type ReduceOp = (typeof REDUCE_OPS)[number];
 export type ArgReduceOp = (typeof ARG_REDUCE_OPS)[number];
 export type BroadcastingOp = BinaryOp | CompareOp | LogicalOp | BitwiseOp | 'select';
 
-/** What an input of a graph stands for. `t` is the int32 step within the episode; `particle` the particle's index. */
-export type InputRole = 'theta' | 'state' | 'data' | 't' | 'particle' | 'value';
+/** What an input of a graph stands for. `t` is the int32 step within the episode; `particle` the particle's index; `primal` the state
+ * that a step began with, in the graph that goes back through it; `value` an argument of a function. */
+export type InputRole = 'theta' | 'state' | 'data' | 't' | 'particle' | 'primal' | 'value';
 
 /** Who shares a random draw: every particle, the two members of an antithetic pair, or nobody. */
 export type Share = 'all' | 'pair' | 'particle';
@@ -148,7 +149,54 @@ export type Op =
       readonly axis: number;
       readonly exclusive: boolean;
       readonly reverse: boolean;
-    };
+    }
+  /**
+   * Convolution (cross-correlation) over three spatial axes; 1-D and 2-D ones have leading axes of size 1. float32.
+   * x [N, D, H, W, C], filter [KD, KH, KW, C, F], y [N, OD, OH, OW, F]; depthwise: filter [KD, KH, KW, C, M], y [.., C * M],
+   * output channel c * M + m. y[o] = sum_k x[o * stride - padBefore + k * dilation] filter[k], positions outside x count as 0.
+   * inputs: x, filter -> y. The output's shape is a hint, checked against the window.
+   */
+  | { readonly name: 'conv'; readonly window: Window; readonly depthwise: boolean }
+  /** inputs: dy, filter -> dx, the transpose of `conv` in x. The shape of dx is a hint. */
+  | { readonly name: 'convInputGrad'; readonly window: Window; readonly depthwise: boolean }
+  /** inputs: x, dy -> dfilter, the transpose of `conv` in the filter. */
+  | { readonly name: 'convFilterGrad'; readonly window: Window; readonly depthwise: boolean }
+  /**
+   * inputs: x [N, D, H, W, C] float32 -> [N, OD, OH, OW, C]: maximum or sum over each window. Positions outside x do not take part (an
+   * empty window gives -Infinity or 0); a window that holds NaN gives NaN.
+   */
+  | { readonly name: 'windowMax' | 'windowSum'; readonly window: Window }
+  /** inputs: x, dy -> dx: every dy goes to the first maximum (row-major within the window; the first NaN if there is one). */
+  | { readonly name: 'windowMaxGrad'; readonly window: Window }
+  /** inputs: dy -> dx [N, D, H, W, C], the transpose of windowSum: every dy goes to all positions of its window. The shape of dx is a hint. */
+  | { readonly name: 'windowSumGrad'; readonly window: Window }
+  /** inputs: x [..., n] float32 or int32 -> int32 [..., n]: the stable order of the last axis. NaN comes last either way; -0 equals 0. */
+  | { readonly name: 'argSort'; readonly descending: boolean }
+  /**
+   * inputs: a [..., n, n] float32 -> lower triangular L with L L^T = a, zeros above. Only the lower triangle of `a` is read. A matrix
+   * that is not positive definite gives a whole matrix of NaN. Computed in float64, rounded once.
+   */
+  | { readonly name: 'cholesky' }
+  /**
+   * inputs: a [..., n, n], b [..., n, m] of the same leading axes -> x with a x = b (or a^T x = b). Only the triangle named is read; a zero on the
+   * diagonal gives infinities and NaN. Computed in float64, rounded once.
+   */
+  | { readonly name: 'triangularSolve'; readonly lower: boolean; readonly transpose: boolean }
+  /**
+   * inputs: a [..., n, n] symmetric (only the lower triangle is read) -> [..., n + 1, n]: row 0 the eigenvalues, ascending; rows 1.. the matrix
+   * whose columns are the unit eigenvectors, each with its component of largest magnitude (the first on ties) positive. NaN or Infinity in a
+   * matrix makes all of its result NaN. Computed in float64, rounded once.
+   */
+  | { readonly name: 'symmetricEigen' };
+
+/** Geometry of a convolution or pooling over the axes D, H, W; `size` is the window's (the filter's), `padBefore` may be negative. */
+export interface Window {
+  readonly size: Triple;
+  readonly strides: Triple;
+  readonly dilations: Triple;
+  readonly padBefore: Triple;
+}
+export type Triple = readonly [number, number, number];
 
 export type OpName = Op['name'];
 

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import type { TypedArray } from '../../graph/graph.js';
 
 /** Version of the declarations below; an addon built from other sources is refused. */
-export const NATIVE_ABI = 1;
+export const NATIVE_ABI = 2;
 
 declare const handle: unique symbol;
 /** Opaque objects owned by the addon; freed by `dispose`, or by a finaliser once unreachable. */
@@ -26,6 +26,12 @@ export interface ProgramHandle {
 }
 export interface StateHandle {
   readonly [handle]: 'state';
+}
+export interface FunctionHandle {
+  readonly [handle]: 'function';
+}
+export interface ReverseHandle {
+  readonly [handle]: 'reverse';
 }
 export interface RunHandle {
   readonly [handle]: 'run';
@@ -105,6 +111,14 @@ export interface NativeRunResult {
   readonly metrics: readonly NativeMetric[];
 }
 
+export interface NativeReverseResult {
+  /** [particles, gradients] */
+  readonly thetaGradients: Float32Array;
+  /** per triple of `cotangents`, [particles, elements] */
+  readonly stateGradients: readonly Float32Array[];
+  readonly peakBytes: number;
+}
+
 export interface NativeRun {
   readonly handle: RunHandle;
   readonly promise: Promise<NativeRunResult>;
@@ -171,6 +185,53 @@ export interface NativeAddon {
   /** Particle-steps done so far. */
   progress(run: RunHandle): number;
 
+  /** `words`: a function of native/engine/program.h. `bools[i]` is 1 where external i is bool (a Uint8Array outside). */
+  loadFunction(
+    engine: EngineHandle,
+    words: Int32Array,
+    constants: Int32Array | Uint32Array | Float32Array,
+    bools: Uint8Array,
+  ): FunctionHandle;
+  /** Runs on the calling thread, with the pool's help where the function is big enough; blocks. `externals`: one array each, inputs then outputs. */
+  callFunction(fn: FunctionHandle, externals: readonly TypedArray[], key0: number, key1: number, step: number): void;
+  /** The same on the pool. The arrays are referenced until the promise settles; who calls copies what may change. */
+  callFunctionAsync(
+    fn: FunctionHandle,
+    externals: readonly TypedArray[],
+    key0: number,
+    key1: number,
+    step: number,
+  ): { readonly handle: RunHandle; readonly promise: Promise<void> };
+
+  /**
+   * The reverse program (space P is this program's state; `words` as for loadProgram, state rows = cotangents and gradients) of `program`.
+   * `gradientRow`, `gradients`: first row in S and number of theta gradients; `cotangents`: triples (first row in S, elements, first row of the
+   * primal leaf), for float32 leaves only.
+   */
+  loadReverse(
+    program: ProgramHandle,
+    words: Int32Array,
+    constants: Int32Array | Uint32Array | Float32Array,
+    gradientRow: number,
+    gradients: number,
+    cotangents: Int32Array,
+  ): ReverseHandle;
+  /**
+   * `actions`: the sweep, decoded from pairs of words: (0, s) keep the present state in slot s; (1, n) advance n steps; (2, s) restore the state of
+   * slot s; (3, 0) back through the step that begins at the present state. `slots`: how many slots. The first pass over the steps records the losses;
+   * steps computed again do not. `finalCotangents`: per triple of `cotangents`, [particles, elements] or null.
+   */
+  runReverse(
+    reverse: ReverseHandle,
+    state: StateHandle,
+    request: NativeRunRequest & {
+      readonly actions: Int32Array;
+      readonly slots: number;
+      readonly finalCotangents: readonly (Float32Array | null)[];
+      readonly lossWeights: Float32Array | null;
+    },
+  ): { readonly handle: RunHandle; readonly promise: Promise<NativeRunResult & NativeReverseResult> };
+
   /** [rows, dim] N(0, 1). */
   fillNormal(engine: EngineHandle, rows: number, dim: number, noise: NativeNoise): Promise<Float32Array>;
   /** accumulator [rows, dim] += scale[j] * eps. The array is written when the promise resolves. */
@@ -188,7 +249,7 @@ export interface NativeAddon {
   ): Promise<Float64Array>;
 
   /** Idempotent. Work in flight keeps what it needs until it ends. */
-  dispose(handle: EngineHandle | ProgramHandle | StateHandle): void;
+  dispose(handle: EngineHandle | ProgramHandle | StateHandle | FunctionHandle | ReverseHandle): void;
 }
 
 export type NativeLoad =

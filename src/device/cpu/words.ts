@@ -2,10 +2,11 @@
 import type { BinaryOp, CompareOp, FloatUnaryOp, NumericUnaryOp } from '../../graph/graph.js';
 
 export const MAGIC = 0x4c524e55;
+export const FUNCTION_MAGIC = 0x46524e55;
 export const VERSION = 1;
 export const HEADER_WORDS = 24;
 
-export const Space = { varying: 0, uniform: 1, constant: 2, data: 3, state: 4, product: -1 } as const;
+export const Space = { varying: 0, uniform: 1, constant: 2, data: 3, state: 4, primal: 5, external: 6, product: -1 } as const;
 export type SpaceCode = (typeof Space)[keyof typeof Space];
 
 export const Opcode = {
@@ -20,6 +21,13 @@ export const Opcode = {
   cumsum: 9,
   random: 10,
   initCopy: 11,
+  conv: 12,
+  window: 13,
+  windowGrad: 14,
+  argSort: 15,
+  cholesky: 16,
+  triangularSolve: 17,
+  symmetricEigen: 18,
 } as const;
 
 export const Reduce = {
