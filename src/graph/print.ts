@@ -6,7 +6,7 @@
  *     %2 = mul(%0, %1) : float32[64,10]
  *     return loss = %2
  */
-import type { Graph, GraphNode, Op, TypedArray } from './graph.js';
+import type { Graph, GraphNode, Op, Triple, TypedArray, Window } from './graph.js';
 import { formatType } from './infer.js';
 
 /** Constants of at most this many elements are printed by value, longer ones by hash. */
@@ -43,6 +43,18 @@ function formatValues(values: TypedArray): string {
   if (values.length > MAX_PRINTED_VALUES) return `hash ${hashValues(values)}`;
   if (values instanceof Uint8Array) return Array.from(values, (v) => (v ? 'true' : 'false')).join(', ');
   return Array.from(values, formatFloat).join(', ');
+}
+
+/** A window's size, and what is not 1 (strides, dilations) or 0 (padding). */
+function formatWindow({ size, strides, dilations, padBefore }: Window): string[] {
+  const unless = (usual: number, name: string, triple: Triple) =>
+    triple.every((n) => n === usual) ? [] : [`${name} ${list(triple)}`];
+  return [
+    `size ${list(size)}`,
+    ...unless(1, 'strides', strides),
+    ...unless(1, 'dilations', dilations),
+    ...unless(0, 'padBefore', padBefore),
+  ];
 }
 
 /** The attributes of an op, without its name; empty when it has none (flags that are false are left out). */
@@ -92,6 +104,19 @@ export function formatAttributes(op: Op): string {
       return `axis ${op.axis}${op.batchDims ? `, batchDims ${op.batchDims}` : ''}`;
     case 'segmentSum':
       return `numSegments ${op.numSegments}`;
+    case 'conv':
+    case 'convInputGrad':
+    case 'convFilterGrad':
+      return [...formatWindow(op.window), ...flags({ depthwise: op.depthwise })].join(', ');
+    case 'windowMax':
+    case 'windowSum':
+    case 'windowMaxGrad':
+    case 'windowSumGrad':
+      return formatWindow(op.window).join(', ');
+    case 'argSort':
+      return flags({ descending: op.descending }).join(', ');
+    case 'triangularSolve':
+      return [op.lower ? 'lower' : 'upper', ...flags({ transpose: op.transpose })].join(', ');
     case 'cumsum':
       return [`axis ${op.axis}`, ...flags({ exclusive: op.exclusive, reverse: op.reverse })].join(', ');
     default:

@@ -116,7 +116,7 @@ describe('refusals name the op, what it wanted and what came', () => {
     expect(() => inferNode(op, inputs, hint)).toThrow(ShapeError);
   });
   test('an unknown op', () => {
-    expect(() => inferNode({ name: 'conv' } as unknown as Op, [])).toThrow(/conv: no such op/);
+    expect(() => inferNode({ name: 'convolve' } as unknown as Op, [])).toThrow(/conv: no such op/);
   });
 });
 
