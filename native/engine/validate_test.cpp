@@ -132,6 +132,92 @@ void instructions() {
   refuseStep(instruction(kInitCopy, {0, 0, 0, 4, 0}), "outside the init block");
 }
 
+// N 1, [1, 4, 4], C 2, window [1, 3, 3], strides, dilations and padding of a padded 3 x 3.
+Words geometry(Words changes = {}) {
+  Words g{1, 1, 4, 4, 2, 1, 3, 3, 1, 4, 4, 1, 1, 1, 1, 1, 1, 0, 1, 1};
+  for (size_t i = 0; i + 1 < changes.size(); i += 2) g[static_cast<size_t>(changes[i])] = changes[i + 1];
+  return g;
+}
+
+void windows() {
+  const auto place = [](const Words& code) {
+    Program program;
+    program.rowsV = 200;
+    program.wordsU = 200;
+    program.blocks[kStepBlock] = code;
+    return program.words();
+  };
+  const auto accept = [&](const Words& code) {
+    const Words words = place(code);
+    validateProgram(words.data(), words.size());
+  };
+  const auto refuse = [&](const Words& code, const std::string& part) {
+    const Words words = place(code);
+    CHECK_THROWS(kOptionCode, part, validateProgram(words.data(), words.size()));
+  };
+  const auto conv = [](int32_t kind, int32_t depthwise, const Words& g, int32_t f, Words a, Words b, Words out, int32_t from, int32_t to) {
+    return instruction(kConv, Words{1, kind, depthwise} + g + Words{f} + a + b + out + Words{from, to});
+  };
+  // x is 32 elements, the filter 18 f, y 16 f (depthwise: 32 f).
+  accept(conv(0, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 32}, 0, 16));
+  accept(conv(0, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 152}, 5, 9));
+  refuse(conv(0, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 153}, 0, 16), "reaches 153..200");
+  refuse(conv(0, 0, geometry(), 3, {0, 169}, {1, 0}, {0, 0}, 0, 16), "reaches 169..200");
+  refuse(conv(0, 0, geometry(), 3, {0, 0}, {1, 147}, {0, 0}, 0, 16), "reaches 147..200 of space 1");
+  refuse(conv(0, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 32}, 0, 17), "rows 0..17 of 16");
+  refuse(conv(0, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 32}, 3, 2), "rows 3..2 of 16");
+  refuse(conv(0, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 32}, -1, 2), "from is -1");
+  refuse(conv(3, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 32}, 0, 16), "kind of convolution is 3");
+  refuse(conv(0, 2, geometry(), 3, {0, 0}, {1, 0}, {0, 32}, 0, 16), "depthwise is 2");
+  refuse(conv(0, 0, geometry(), 3, {0, 0}, {1, 0}, {1, 32}, 0, 16), "an output names space 1");
+  accept(conv(1, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 168}, 0, 16));
+  refuse(conv(1, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 169}, 0, 16), "reaches 169..200");
+  accept(conv(2, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 146}, 0, 18));
+  refuse(conv(2, 0, geometry(), 3, {0, 0}, {1, 0}, {0, 146}, 0, 19), "rows 0..19 of 18");
+  accept(conv(0, 1, geometry(), 3, {0, 0}, {1, 0}, {0, 104}, 0, 16));
+  refuse(conv(0, 1, geometry(), 3, {0, 0}, {1, 0}, {0, 105}, 0, 16), "reaches 105..200");
+  accept(conv(2, 1, geometry(), 3, {0, 0}, {1, 0}, {0, 146}, 18, 18));
+  accept(conv(0, 0, geometry({0, 0}), 3, {0, 0}, {1, 0}, {0, -7}, 0, 0));  // an empty batch touches no x and no y
+  refuse(conv(0, 0, geometry({11, 0}), 3, {0, 0}, {1, 0}, {0, 0}, 0, 16), "a stride is 0");
+  refuse(conv(0, 0, geometry({14, -1}), 3, {0, 0}, {1, 0}, {0, 0}, 0, 16), "a dilation is -1");
+  for (const auto& [word, value] : {std::pair{12, 800000000}, std::pair{15, 1073741824}, std::pair{18, INT32_MIN}, std::pair{19, INT32_MAX}}) {
+    refuse(conv(0, 0, geometry({word, value}), 3, {0, 0}, {1, 0}, {0, 0}, 0, 16), "beyond 2^31 positions");
+  }
+  refuse(conv(0, 0, geometry({0, 1 << 20, 4, 1 << 20}), 3, {0, 0}, {1, 0}, {0, 0}, 0, 16), "more than 2^31");
+  refuse(conv(0, 0, geometry({6, 1 << 15, 7, 1 << 15, 2, 40000, 3, 40000}), 1, {0, 0}, {1, 0}, {0, 0}, 0, 16), "2^3");
+  refuse(conv(0, 0, geometry({4, 1 << 20}), 1 << 20, {0, 0}, {1, 0}, {0, 0}, 0, 16), "more than 2^31");
+
+  accept(instruction(kWindow, Words{1, 0} + geometry() + Words{0, 168, 0, 0}));
+  refuse(instruction(kWindow, Words{1, 0} + geometry() + Words{0, 169, 0, 0}), "reaches 169..200");
+  refuse(instruction(kWindow, Words{1, 2} + geometry() + Words{0, 0, 0, 32}), "kind of window is 2");
+  refuse(instruction(kWindow, Words{0, 1} + geometry() + Words{1, 0, 0, 0}), "an output names space 0, expected 1");
+  // Fewer outputs than inputs: a maximum's gradient reads all of x, a sum's names dy twice.
+  const Words half = geometry({9, 2, 10, 2, 12, 2, 13, 2});
+  accept(instruction(kWindowGrad, Words{1, 0} + half + Words{0, 0, 0, 192, 0, 100}));
+  refuse(instruction(kWindowGrad, Words{1, 0} + half + Words{0, 192, 0, 192, 0, 100}), "reaches 192..223");
+  accept(instruction(kWindowGrad, Words{1, 1} + half + Words{0, 192, 0, 192, 0, 100}));
+  refuse(instruction(kWindowGrad, Words{1, 1} + half + Words{0, 0, 0, 0, 0, 169}), "reaches 169..200");
+}
+
+void matricesAndSorts() {
+  acceptStep(instruction(kArgSort, {1, 0, 1, 2, 8, 0, 0, 0, 0}));
+  refuseStep(instruction(kArgSort, {1, 0, 1, 2, 8, 0, 1, 0, 0}), "reaches 1..16");
+  refuseStep(instruction(kArgSort, {1, 0, 2, 2, 8, 0, 0, 0, 0}), "descending is 2");
+  refuseStep(instruction(kArgSort, {0, 0, 0, 2, 2, 2, 0, 1, 5}), "reaches 5..8");
+  acceptStep(instruction(kCholesky, {1, 4, 2, 0, 0, 0, 0}));
+  refuseStep(instruction(kCholesky, {1, 4, 2, 0, 0, 0, 1}), "reaches 1..16");
+  refuseStep(instruction(kCholesky, {1, 1, 1 << 16, 0, 0, 0, 0}), "more than 2^31");
+  refuseStep(instruction(kCholesky, {1, 1, 20000, 0, 0, 0, 0}), "2^40");
+  refuseStep(instruction(kCholesky, {1, 1, -2, 0, 0, 0, 0}), "n is -2");
+  acceptStep(instruction(kTriangularSolve, {1, 1, 0, 1, 2, 3, 2, 0, 0, 0, 0, 10}));
+  refuseStep(instruction(kTriangularSolve, {1, 1, 0, 1, 2, 3, 2, 1, 0, 0, 0, 0}), "reaches 1..4 of space 2");
+  refuseStep(instruction(kTriangularSolve, {1, 1, 0, 1, 2, 3, 2, 0, 0, 0, 0, 11}), "reaches 11..16");
+  refuseStep(instruction(kTriangularSolve, {1, 2, 0, 1, 2, 3, 2, 0, 0, 0, 0, 0}), "lower is 2");
+  acceptStep(instruction(kSymmetricEigen, {0, 1, 2, 2, 0, 1, 2}));
+  refuseStep(instruction(kSymmetricEigen, {0, 1, 2, 2, 0, 1, 3}), "reaches 3..8 of space 1");
+  refuseStep(instruction(kSymmetricEigen, {0, INT32_MAX, INT32_MAX, 2, 0, 1, 3}), "more than 2^31");
+}
+
 void blocks() {
   const Words draw = instruction(kRandom, {1, 0, 2, 0, 0, 1, 0, 0, 0, 0});
   const Words init = instruction(kInitCopy, {0, 0, 0, 4, 0});
@@ -198,7 +284,9 @@ void damage() {
   program.blocks[kStepBlock] = scalarOp(1, kMulF, {{4, 0}, {0, 1}}, 4, 0) +
                                instruction(kMatmul, {1, 1, 2, 2, 2, 2, 0, 0, 2, 1, 4, 2, 0, 1, 2, 0, 0, 8, 2, 1, 4}) +
                                instruction(kGather, {1, 0, 1, 1, 6, 1, 3, 3, 0, 0, 0, 1, 0, 0, 4, 0, 1, 0, 8}) +
-                               instruction(kRandom, {1, 0, 2, 0, 0, 4, 0, 0, 0, 0});
+                               instruction(kRandom, {1, 0, 2, 0, 0, 4, 0, 0, 0, 0}) +
+                               instruction(kConv, {1, 0, 0, 1, 1, 2, 2, 1, 1, 2, 2, 1, 2, 2, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, 2, 0, 0, 4, 0, 4}) +
+                               instruction(kTriangularSolve, {1, 1, 0, 1, 2, 3, 2, 0, 0, 0, 0, 10});
   program.blocks[kInitBlock] = instruction(kInitCopy, {1, 3, 0, 0, 1, 4, 0, 1});
   const Words good = program.words();
   validateProgram(good.data(), good.size());
@@ -234,6 +322,8 @@ int main() {
       {"headers", headers},
       {"operands stay inside their spaces", operands},
       {"instructions are whole and known", instructions},
+      {"windows and convolutions stay inside", windows},
+      {"matrices and sorts stay inside", matricesAndSorts},
       {"blocks hold what they may", blocks},
       {"registers are written once before they are read", registers},
       {"damaged words are accepted or refused, never followed", damage},
