@@ -13,6 +13,7 @@ import { Emitter } from './emitter.js';
 import { callSite } from './frames.js';
 import { graphDType } from './lower/lowering.js';
 import { RANDOM_OPS, refuseRandomness, refuseRead } from './refusals.js';
+import type { Rng } from './rng.js';
 
 /** A handle of ours: the node it stands for, and who still holds it. */
 interface Entry {
@@ -95,8 +96,13 @@ export class Recorder extends tf.KernelBackend {
   readonly emitter = new Emitter();
   /** Set by an asynchronous read, which cannot throw where the user would see it; the trace ends with it. */
   pendingError: TraceError | undefined;
+  /** The draws of this trace: one numbering, whoever makes them. */
+  rng: Rng | undefined;
+  /** Where given, a variable captured from outside becomes an input of the graph, read at every call; listed in that order. */
+  variables: tf.Variable[] | undefined;
   readonly #entries = new Map<object, Entry>();
   readonly #captures = new Map<object, Capture[]>();
+  readonly #variables = new Map<tf.Variable, number>();
   #finished = false;
 
   /** A tensor that stands for a node. */
@@ -142,11 +148,25 @@ export class Recorder extends tf.KernelBackend {
       const message = `a captured tensor of dtype ${info.dtype} cannot be traced; use float32, int32 or bool`;
       throw new UnsupportedOpError('capture', message, callSite().frame);
     }
+    // Not by its data, which an ordinary tensor may share: that one is a constant.
+    if (this.variables && info instanceof tf.Variable) return this.#variable(this.variables, info, dtype);
     const known = this.#captures.get(info.dataId) ?? [];
     const same = known.find((c) => c.dtype === dtype && sameShape(c.shape, info.shape));
     if (same) return same.node;
     const node = this.emitter.constant(this.#readOutside(info), info.shape, dtype);
     this.#captures.set(info.dataId, [...known, { shape: info.shape.slice(), dtype, node }]);
+    return node;
+  }
+
+  #variable(variables: tf.Variable[], variable: tf.Variable, dtype: DType): number {
+    const known = this.#variables.get(variable);
+    if (known !== undefined) return known;
+    if (variable.isDisposed) this.#readOutside(variable);
+    // Two variables may share a name; the number tells them apart.
+    const path = `captured.${variables.length}.${variable.name}`;
+    variables.push(variable);
+    const node = this.emitter.builder.input('value', path, variable.shape, dtype);
+    this.#variables.set(variable, node);
     return node;
   }
 

@@ -20,6 +20,11 @@ export interface TraceOptions {
   readonly inputs: readonly TraceInput[];
   /** What the function is called in errors. Default 'the traced function'. */
   readonly name?: string;
+  /**
+   * What a tf.Variable captured from outside becomes: a constant (its value now, the default), or an input of role 'value' after the others,
+   * with path `captured.<n>.<name>`; `Traced.variables` lists them.
+   */
+  readonly variables?: 'constant' | 'input';
 }
 
 /** A tensor, or a host number or boolean that becomes a constant (float32 or bool scalar). */
@@ -30,6 +35,8 @@ export interface Traced {
   readonly graph: Graph;
   /** The shape of what the function returned; leaves are node ids of `graph`, in the order of its outputs. */
   readonly structure: FlatTree<number>;
+  /** The captured variables that became inputs, in the order of their numbers. */
+  readonly variables: readonly tf.Variable[];
 }
 
 function isTraceLeaf(x: unknown): x is TraceLeaf {
@@ -46,7 +53,9 @@ function record(fn: (inputs: tf.Tensor[], rng: Rng) => unknown, options: TraceOp
     const inputs = options.inputs.map(({ role, path, shape, dtype }) =>
       recorder.tensor(emitter.builder.input(role, path, shape, dtype)),
     );
-    const result = fn(inputs, tracedRng(recorder));
+    recorder.rng = tracedRng(recorder);
+    if (options.variables === 'input') recorder.variables = [];
+    const result = fn(inputs, recorder.rng);
     if (isThenable(result)) {
       // Its rejection, if any, is a consequence of the error thrown here.
       Promise.resolve(result).catch(() => {});
@@ -70,7 +79,7 @@ function record(fn: (inputs: tf.Tensor[], rng: Rng) => unknown, options: TraceOp
     });
     const outputs: GraphOutput[] = flat.paths.map((path, i) => ({ path: path || 'value', node: nodes[i]! }));
     const structure = { paths: flat.paths, leaves: nodes, rebuild: flat.rebuild };
-    return { graph: emitter.builder.build(outputs), structure };
+    return { graph: emitter.builder.build(outputs), structure, variables: recorder.variables ?? [] };
   });
 }
 
@@ -114,7 +123,7 @@ function checkSame(first: Traced, second: Traced, name: string): void {
     }
   }
   const outputs = [first, second].map(({ graph }) => JSON.stringify(graph.outputs));
-  if (outputs[0] !== outputs[1])
+  if (outputs[0] !== outputs[1] || first.variables.some((variable, i) => variable !== second.variables[i]))
     throw new TraceError(name, `two traces of ${name} differ in their outputs: ${advice}`);
 }
 
