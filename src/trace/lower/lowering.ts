@@ -20,10 +20,32 @@ export interface KernelInputs {
   readonly segmentIds: number;
   readonly mean: number;
   readonly variance: number;
+  readonly filter: number;
+  readonly image: number;
+  readonly images: number;
+  readonly boxes: number;
+  readonly boxInd: number;
+  readonly transforms: number;
   readonly offset?: number;
   readonly scale?: number;
   readonly bias?: number;
   readonly preluActivationWeights?: number;
+  readonly params: number;
+  readonly tensor: number;
+  readonly updates: number;
+  readonly sparseIndices: number;
+  readonly sparseValues: number;
+  readonly defaultValue: number;
+  readonly data: number;
+  readonly sortedSequence: number;
+  readonly values: number;
+  readonly weights: number;
+  readonly real: number;
+  readonly imag: number;
+  readonly numLower: number;
+  readonly numUpper: number;
+  readonly s0: number;
+  readonly s1: number;
   /** All inputs in order, for kernels that take a list. */
   readonly list: readonly number[];
 }
@@ -71,6 +93,16 @@ export interface KernelAttributes {
   readonly transposeB: boolean;
   readonly activation: string;
   readonly leakyreluAlpha: number;
+  readonly equation: string;
+  readonly k: number;
+  readonly sorted: boolean;
+  readonly side: 'left' | 'right';
+  readonly outputShape: Shape;
+  readonly binaryOutput: boolean;
+  readonly blockShape: number[];
+  readonly blockSize: number;
+  readonly crops: number[][];
+  readonly dataFormat: string;
 }
 
 /** Emits the nodes of one kernel call and returns its output, or its outputs. */
