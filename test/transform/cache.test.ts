@@ -4,7 +4,10 @@ import { LruCache } from '../../src/transform/cache.js';
 
 function recorded(capacity: number) {
   const evicted: [string, number][] = [];
-  return { evicted, cache: new LruCache<string, number>(capacity, (value, key) => evicted.push([key, value])) };
+  return {
+    evicted,
+    cache: new LruCache<string, number>(capacity, (value, key) => evicted.push([key, value])),
+  };
 }
 
 describe('LruCache', () => {

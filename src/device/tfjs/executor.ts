@@ -3,8 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { type Graph, type InputRole, sizeOf } from '../../graph/graph.js';
 import { analyseInvariants, type InvariantLevel } from '../../graph/passes/invariants.js';
 import { analyseUniform } from '../../graph/passes/uniform.js';
-import type { OpContext, Operand } from './operand.js';
-import { evaluateOp, rangeFinder } from './ops.js';
+import type { OpContext, Operand } from '../../replay/operand.js';
+import { evaluateOp, rangeFinder } from '../../replay/ops.js';
 import type { Stretch } from './stretch.js';
 
 /** A graph with what is known about its values when inputs of some roles are the same for all particles. */

@@ -2,11 +2,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { type GraphNode, sizeOf, type TypedArray } from '../../graph/graph.js';
 import { STREAMS } from '../../random/index.js';
+import { select } from '../../replay/elementwise.js';
+import { broadcast } from '../../replay/operand.js';
 import type { LeafSpec, MetricRecord, RunRequest, RunResult, StateSnapshot, UnrollSpec } from '../driver.js';
 import { drawNode, type ParticleRange, thetaRows } from './draws.js';
-import { select } from './elementwise.js';
 import { Arena, runLevel, type Schedule } from './executor.js';
-import { broadcast } from './operand.js';
 import type { Stretch } from './stretch.js';
 
 /** The two graphs of a program, scheduled for the kind of theta at hand. */

@@ -1,7 +1,7 @@
 /** Elementwise ops in tfjs. Where backends disagree at the edges (NaN, infinities, division by zero), the op is put together from others. */
 import * as tf from '@tensorflow/tfjs';
-import type { GraphNode } from '../../graph/graph.js';
-import { broadcastShapes } from '../../graph/infer.js';
+import type { GraphNode } from '../graph/graph.js';
+import { broadcastShapes } from '../graph/infer.js';
 import { aligned, broadcast, type OpContext, type Operand, scalarOf } from './operand.js';
 
 type Unary = (x: tf.Tensor, backend: string) => tf.Tensor;

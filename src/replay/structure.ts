@@ -1,6 +1,6 @@
 /** The ops that move elements, in tfjs. */
 import * as tf from '@tensorflow/tfjs';
-import { type GraphNode, type Op, sizeOf } from '../../graph/graph.js';
+import { type GraphNode, type Op, sizeOf } from '../graph/graph.js';
 import {
   aligned,
   broadcast,

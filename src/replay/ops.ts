@@ -1,8 +1,8 @@
 /** One tfjs interpretation of each core op, on whatever backend is active. */
 import * as tf from '@tensorflow/tfjs';
-import { UnsupportedOpError } from '../../errors.js';
-import { evaluateNode } from '../../graph/evaluate.js';
-import { type Graph, type GraphNode, sizeOf } from '../../graph/graph.js';
+import { UnsupportedOpError } from '../errors.js';
+import { evaluateNode } from '../graph/evaluate.js';
+import { type Graph, type GraphNode, sizeOf } from '../graph/graph.js';
 import { evaluateElementwise } from './elementwise.js';
 import { evaluateArgReduce, evaluateCumsum, evaluateMatMul, evaluateReduce } from './linear.js';
 import { filled, fullShape, type OpContext, type Operand } from './operand.js';

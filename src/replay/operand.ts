@@ -1,6 +1,6 @@
 /** Values on a tfjs backend: with a leading particle axis where they differ between particles, without it where they do not. */
 import * as tf from '@tensorflow/tfjs';
-import { type DType, type GraphNode, type Shape, sizeOf } from '../../graph/graph.js';
+import { type DType, type GraphNode, type Shape, sizeOf } from '../graph/graph.js';
 
 /** The value of a node for the particles being run. */
 export interface Operand {

@@ -1,8 +1,8 @@
 /** Products, reductions and running sums in tfjs. */
 import * as tf from '@tensorflow/tfjs';
-import { reduceIdentity } from '../../graph/evaluate-reduce.js';
-import { type GraphNode, type Op, type ReduceOp, sizeOf } from '../../graph/graph.js';
-import { broadcastShapes } from '../../graph/infer.js';
+import { reduceIdentity } from '../graph/evaluate-reduce.js';
+import { type GraphNode, type Op, type ReduceOp, sizeOf } from '../graph/graph.js';
+import { broadcastShapes } from '../graph/infer.js';
 import { aligned, broadcast, filled, fullShape, type OpContext, type Operand, reshaped } from './operand.js';
 
 type OpOf<N extends Op['name']> = Extract<Op, { name: N }>;
