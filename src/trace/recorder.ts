@@ -36,11 +36,14 @@ export interface TapeNode {
   readonly outputs: readonly tf.Tensor[];
 }
 
-/** A call of a function made by tf.customGrad. */
+/** A call of a function made by tf.customGrad, or of one of ours, which may have several outputs (and then takes a list of dys). */
 export interface CustomCall {
   readonly inputs: Record<string, tf.Tensor>;
-  forwardFunc(backend: tf.KernelBackend, save: (tensors: tf.Tensor[]) => void): tf.Tensor;
-  readonly backwardsFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => Record<string, () => tf.Tensor>;
+  forwardFunc(backend: tf.KernelBackend, save: (tensors: tf.Tensor[]) => void): tf.Tensor | tf.Tensor[];
+  readonly backwardsFunc: (
+    dy: tf.Tensor & tf.Tensor[],
+    saved: tf.Tensor[],
+  ) => Record<string, () => tf.Tensor>;
 }
 
 /** The parts of tfjs's engine that a trace works with: fields that its types keep private or leave out. */
@@ -100,9 +103,13 @@ export class Recorder extends tf.KernelBackend {
   rng: Rng | undefined;
   /** Where given, a variable captured from outside becomes an input of the graph, read at every call; listed in that order. */
   variables: tf.Variable[] | undefined;
+  /** Where given, every tensor captured from outside becomes an input of the graph; listed in that order. */
+  captures: tf.Tensor[] | undefined;
   readonly #entries = new Map<object, Entry>();
   readonly #captures = new Map<object, Capture[]>();
   readonly #variables = new Map<tf.Variable, number>();
+  /** By tensor, not by data: two tensors of the same data may have different gradients. */
+  readonly #inputs = new Map<number, number>();
   #finished = false;
 
   /** A tensor that stands for a node. */
@@ -148,6 +155,7 @@ export class Recorder extends tf.KernelBackend {
       const message = `a captured tensor of dtype ${info.dtype} cannot be traced; use float32, int32 or bool`;
       throw new UnsupportedOpError('capture', message, callSite().frame);
     }
+    if (this.captures && info instanceof tf.Tensor) return this.#input(this.captures, info, dtype);
     // Not by its data, which an ordinary tensor may share: that one is a constant.
     if (this.variables && info instanceof tf.Variable) return this.#variable(this.variables, info, dtype);
     const known = this.#captures.get(info.dataId) ?? [];
@@ -155,6 +163,16 @@ export class Recorder extends tf.KernelBackend {
     if (same) return same.node;
     const node = this.emitter.constant(this.#readOutside(info), info.shape, dtype);
     this.#captures.set(info.dataId, [...known, { shape: info.shape.slice(), dtype, node }]);
+    return node;
+  }
+
+  #input(captures: tf.Tensor[], tensor: tf.Tensor, dtype: DType): number {
+    const known = this.#inputs.get(tensor.id);
+    if (known !== undefined) return known;
+    if (tensor.isDisposed) this.#readOutside(tensor);
+    const node = this.emitter.builder.input('value', `captured.${captures.length}`, tensor.shape, dtype);
+    captures.push(tensor);
+    this.#inputs.set(tensor.id, node);
     return node;
   }
 

@@ -39,8 +39,12 @@ function clonesAfterOutput(tape: TapeNode[], saved: number): void {
   tape.push(...clones.filter((c) => !ofOutput(c)), node, ...clones.filter(ofOutput));
 }
 
-/** The forward pass of a custom gradient, taped, and its result as the output of one node with the custom rule. */
-function runCustom(engine: EngineAccess, recorder: Recorder, call: CustomCall): tf.Tensor {
+/** The forward pass of a custom gradient, taped, and its results as the outputs of one node with the custom rule. */
+function runCustom(
+  engine: EngineAccess,
+  recorder: Recorder,
+  call: CustomCall,
+): ReturnType<CustomCall['forwardFunc']> {
   const taped = engine.isTapeOn();
   const originals: tf.Tensor[] = [];
   const saved: tf.Tensor[] = [];
@@ -51,13 +55,15 @@ function runCustom(engine: EngineAccess, recorder: Recorder, call: CustomCall): 
   };
   const value = call.forwardFunc(recorder, save);
   if (!taped) return value;
-  // The same node of the graph under a new tensor, which the tape knows by the custom rule only.
-  const output = recorder.tensor(recorder.node(value));
-  engine.addTapeNode('customGrad', call.inputs, [output], call.backwardsFunc, saved, {});
+  const values = Array.isArray(value) ? value : [value];
+  // The same nodes of the graph under new tensors, which the tape knows by the custom rule only.
+  const outputs = values.map((v) => recorder.tensor(recorder.node(v)));
+  engine.addTapeNode('customGrad', call.inputs, outputs, call.backwardsFunc, saved, {});
   originals.forEach((t, i) => {
-    if (t.id === value.id) saved[i] = keptClone(engine, output);
+    const at = values.findIndex((v) => v.id === t.id);
+    if (at >= 0) saved[i] = keptClone(engine, outputs[at]);
   });
-  return output;
+  return Array.isArray(value) ? outputs : outputs[0];
 }
 
 /** Runs `f` with the engine's tape mended as above; the engine's own methods are back afterwards. */

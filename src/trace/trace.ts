@@ -25,6 +25,13 @@ export interface TraceOptions {
    * with path `captured.<n>.<name>`; `Traced.variables` lists them.
    */
   readonly variables?: 'constant' | 'input';
+  /**
+   * What any tensor captured from outside becomes: a constant (the default), or an input of role 'value' after the others, with path
+   * `captured.<n>`; `Traced.captures` lists them. With 'input', tensors of a trace around this one may be captured too.
+   */
+  readonly captures?: 'constant' | 'input';
+  /** Default true: `fn` is called a second time, to find host values that leak in. */
+  readonly repeat?: boolean;
 }
 
 /** A tensor, or a host number or boolean that becomes a constant (float32 or bool scalar). */
@@ -37,6 +44,8 @@ export interface Traced {
   readonly structure: FlatTree<number>;
   /** The captured variables that became inputs, in the order of their numbers. */
   readonly variables: readonly tf.Variable[];
+  /** The captured tensors that became inputs, in the order of their numbers. */
+  readonly captures: readonly tf.Tensor[];
 }
 
 function isTraceLeaf(x: unknown): x is TraceLeaf {
@@ -55,6 +64,7 @@ function record(fn: (inputs: tf.Tensor[], rng: Rng) => unknown, options: TraceOp
     );
     recorder.rng = tracedRng(recorder);
     if (options.variables === 'input') recorder.variables = [];
+    if (options.captures === 'input') recorder.captures = [];
     const result = fn(inputs, recorder.rng);
     if (isThenable(result)) {
       // Its rejection, if any, is a consequence of the error thrown here.
@@ -79,7 +89,12 @@ function record(fn: (inputs: tf.Tensor[], rng: Rng) => unknown, options: TraceOp
     });
     const outputs: GraphOutput[] = flat.paths.map((path, i) => ({ path: path || 'value', node: nodes[i]! }));
     const structure = { paths: flat.paths, leaves: nodes, rebuild: flat.rebuild };
-    return { graph: emitter.builder.build(outputs), structure, variables: recorder.variables ?? [] };
+    return {
+      graph: emitter.builder.build(outputs),
+      structure,
+      variables: recorder.variables ?? [],
+      captures: recorder.captures ?? [],
+    };
   });
 }
 
@@ -150,6 +165,7 @@ export function trace(fn: (inputs: tf.Tensor[], rng: Rng) => unknown, options: T
   const name = options.name ?? 'the traced function';
   if (typeof fn !== 'function') throw new OptionError(`${name} is not a function`);
   const first = record(fn, options, name);
+  if (options.repeat === false) return first;
   awaitClockTick();
   checkSame(first, record(fn, options, name), name);
   return first;
