@@ -5,14 +5,21 @@
 import { UnsupportedOpError } from '../errors.js';
 import { evaluateElementwise } from './evaluate-elementwise.js';
 import {
+  evaluateCholesky,
+  evaluateSymmetricEigen,
+  evaluateTriangularSolve,
+} from './evaluate-linear-algebra.js';
+import {
   evaluateArgReduce,
   evaluateCumsum,
   evaluateMatMul,
   evaluateReduce,
   evaluateSegmentSum,
 } from './evaluate-reduce.js';
+import { evaluateArgSort } from './evaluate-sort.js';
 import { evaluateStructure } from './evaluate-structure.js';
 import { emptyArray, type Value } from './evaluate-value.js';
+import { evaluateConv, evaluatePool } from './evaluate-window.js';
 import type { Graph, GraphNode, TypedArray } from './graph.js';
 import { sizeOf } from './graph.js';
 
@@ -54,6 +61,23 @@ export function evaluateNode(node: GraphNode, inputs: readonly Value[]): Value {
       return evaluateSegmentSum(node, op.numSegments, inputs[0], inputs[1]);
     case 'cumsum':
       return evaluateCumsum(node, op, inputs[0]);
+    case 'conv':
+    case 'convInputGrad':
+    case 'convFilterGrad':
+      return evaluateConv(node, op, inputs[0], inputs[1]);
+    case 'windowMax':
+    case 'windowSum':
+    case 'windowMaxGrad':
+    case 'windowSumGrad':
+      return evaluatePool(node, op, inputs);
+    case 'argSort':
+      return evaluateArgSort(node, op.descending, inputs[0]);
+    case 'cholesky':
+      return evaluateCholesky(node, inputs[0]);
+    case 'triangularSolve':
+      return evaluateTriangularSolve(node, op, inputs[0], inputs[1]);
+    case 'symmetricEigen':
+      return evaluateSymmetricEigen(node, inputs[0]);
     default: {
       const value = evaluateElementwise(node, inputs) ?? evaluateStructure(node, inputs);
       if (!value) throw new UnsupportedOpError(op.name, `the reference evaluator has no op '${op.name}'`);

@@ -174,7 +174,7 @@ export type Op =
   | { readonly name: 'argSort'; readonly descending: boolean }
   /**
    * inputs: a [..., n, n] float32 -> lower triangular L with L L^T = a, zeros above. Only the lower triangle of `a` is read. A matrix
-   * that is not positive definite gives a whole matrix of NaN. Computed in float64, rounded once.
+   * that is not positive definite and finite gives a whole matrix of NaN. Computed in float64, rounded once.
    */
   | { readonly name: 'cholesky' }
   /**
@@ -184,7 +184,7 @@ export type Op =
   | { readonly name: 'triangularSolve'; readonly lower: boolean; readonly transpose: boolean }
   /**
    * inputs: a [..., n, n] symmetric (only the lower triangle is read) -> [..., n + 1, n]: row 0 the eigenvalues, ascending; rows 1.. the matrix
-   * whose columns are the unit eigenvectors, each with its component of largest magnitude (the first on ties) positive. NaN or Infinity in a
+   * whose columns are the unit eigenvectors, each with its component of largest magnitude positive (the first of those within a relative 1e-6 of it). NaN or Infinity in a
    * matrix makes all of its result NaN. Computed in float64, rounded once.
    */
   | { readonly name: 'symmetricEigen' };
