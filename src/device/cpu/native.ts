@@ -59,13 +59,14 @@ export interface NativeInfo {
 export interface NativeCounters {
   readonly engines: number;
   readonly programs: number;
+  readonly functions: number;
   readonly states: number;
   /** Runs and other background work that has not finished. */
   readonly jobs: number;
   readonly threads: number;
   readonly programBytes: number;
   readonly stateBytes: number;
-  /** Per-thread working memory of programs that have run. */
+  /** Working memory: per thread of programs that have run, per simultaneous call of functions. */
   readonly arenaBytes: number;
 }
 
@@ -112,11 +113,10 @@ export interface NativeRunResult {
 }
 
 export interface NativeReverseResult {
-  /** [particles, gradients] */
+  /** [particles, P] */
   readonly thetaGradients: Float32Array;
-  /** per triple of `cotangents`, [particles, elements] */
+  /** Per pair of `cotangents`, [particles, elements]; null where that is empty. */
   readonly stateGradients: readonly Float32Array[];
-  readonly peakBytes: number;
 }
 
 export interface NativeRun {
@@ -193,7 +193,13 @@ export interface NativeAddon {
     bools: Uint8Array,
   ): FunctionHandle;
   /** Runs on the calling thread, with the pool's help where the function is big enough; blocks. `externals`: one array each, inputs then outputs. */
-  callFunction(fn: FunctionHandle, externals: readonly TypedArray[], key0: number, key1: number, step: number): void;
+  callFunction(
+    fn: FunctionHandle,
+    externals: readonly TypedArray[],
+    key0: number,
+    key1: number,
+    step: number,
+  ): void;
   /** The same on the pool. The arrays are referenced until the promise settles; who calls copies what may change. */
   callFunctionAsync(
     fn: FunctionHandle,
@@ -205,21 +211,23 @@ export interface NativeAddon {
 
   /**
    * The reverse program (space P is this program's state; `words` as for loadProgram, state rows = cotangents and gradients) of `program`.
-   * `gradientRow`, `gradients`: first row in S and number of theta gradients; `cotangents`: triples (first row in S, elements, first row of the
-   * primal leaf), for float32 leaves only.
+   * `gradientRow`: first row in S of the gradients of theta (as many as theta has elements); `weightRow`: row in S of the weight of the losses;
+   * `cotangents`: pairs (first row in S, elements) per float32 leaf of the state. All other rows of S begin at 0.
    */
   loadReverse(
     program: ProgramHandle,
     words: Int32Array,
     constants: Int32Array | Uint32Array | Float32Array,
     gradientRow: number,
-    gradients: number,
+    weightRow: number,
     cotangents: Int32Array,
   ): ReverseHandle;
+  /** Bytes of one slot, and of everything else that a thread needs for going back. */
+  reverseBytes(reverse: ReverseHandle): { readonly slot: number; readonly working: number };
   /**
-   * `actions`: the sweep, decoded from pairs of words: (0, s) keep the present state in slot s; (1, n) advance n steps; (2, s) restore the state of
-   * slot s; (3, 0) back through the step that begins at the present state. `slots`: how many slots. The first pass over the steps records the losses;
-   * steps computed again do not. `finalCotangents`: per triple of `cotangents`, [particles, elements] or null.
+   * `actions`: the sweep, as pairs of words: (0, s) keep the present state in slot s; (1, n) advance n steps; (2, s) restore the state of slot s;
+   * (3, 0) back through the step that begins at the present state. `slots`: how many slots. A step's first time is recorded, its repetitions are
+   * not. `finalCotangents`: per pair of `cotangents`, [particles, elements] or null.
    */
   runReverse(
     reverse: ReverseHandle,

@@ -29,6 +29,11 @@ export function isWhole(value: Value, node: GraphNode, base: GraphNode): boolean
   );
 }
 
+/** Equal for operands that are the same memory read in the same way. */
+export function operandKey(value: Value, node: GraphNode): string {
+  return `${value.base}:${value.offset}:${value.strides.join()}:${node.shape.join()}`;
+}
+
 function own(node: GraphNode): Value {
   return { base: node.id, offset: 0, strides: contiguousStrides(node.shape) };
 }

@@ -6,7 +6,16 @@ export const FUNCTION_MAGIC = 0x46524e55;
 export const VERSION = 1;
 export const HEADER_WORDS = 24;
 
-export const Space = { varying: 0, uniform: 1, constant: 2, data: 3, state: 4, primal: 5, external: 6, product: -1 } as const;
+export const Space = {
+  varying: 0,
+  uniform: 1,
+  constant: 2,
+  data: 3,
+  state: 4,
+  primal: 5,
+  external: 6,
+  product: -1,
+} as const;
 export type SpaceCode = (typeof Space)[keyof typeof Space];
 
 export const Opcode = {
