@@ -1,13 +1,16 @@
 #include "prepare.h"
 
 #include "arena.h"
+#include "argsort.h"
 #include "cumsum.h"
 #include "elementwise.h"
 #include "gather.h"
+#include "linear_algebra.h"
 #include "matmul.h"
 #include "movement.h"
 #include "random_fill.h"
 #include "reduce.h"
+#include "window.h"
 
 namespace unrolled::UNROLLED_LEVEL {
 namespace {
@@ -72,6 +75,32 @@ void decode(Instruction& to, int32_t opcode, Reader reader, int lanes, Arena& ar
       return set<SegmentSumPlan, runSegmentSum>(to, planSegmentSum(reader, lanes, arena));
     case kCumsum:
       return set<CumsumPlan, runCumsum>(to, planCumsum(reader, lanes, arena));
+    case kWindow:
+    case kWindowGrad: {
+      const WindowPlan* plan = planWindow(reader, lanes, opcode == kWindowGrad, arena);
+      if (plan) scratch = windowScratch(*plan);
+      return set<WindowPlan, runWindow>(to, plan);
+    }
+    case kArgSort: {
+      const ArgSortPlan* plan = planArgSort(reader, lanes, arena);
+      if (plan) scratch = argSortScratch(*plan);
+      return set<ArgSortPlan, runArgSort>(to, plan);
+    }
+    case kCholesky: {
+      const CholeskyPlan* plan = planCholesky(reader, lanes, arena);
+      if (plan) scratch = choleskyScratch(*plan);
+      return set<CholeskyPlan, runCholesky>(to, plan);
+    }
+    case kTriangularSolve: {
+      const TriangularSolvePlan* plan = planTriangularSolve(reader, lanes, arena);
+      if (plan) scratch = triangularSolveScratch(*plan);
+      return set<TriangularSolvePlan, runTriangularSolve>(to, plan);
+    }
+    case kSymmetricEigen: {
+      const SymmetricEigenPlan* plan = planSymmetricEigen(reader, lanes, arena);
+      if (plan) scratch = symmetricEigenScratch(*plan);
+      return set<SymmetricEigenPlan, runSymmetricEigen>(to, plan);
+    }
     case kRandom:
       return set<RandomPlan, runRandom>(to, planRandom(reader, lanes, arena));
     default:

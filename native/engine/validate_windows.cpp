@@ -76,7 +76,7 @@ void checkWindow(InstructionReader& reader, bool gradient) {
   const int32_t kind = reader.takeIn(0, 1, "kind of window");
   const Geometry g = takeGeometry(reader);
   const Dims x = inputDims(reader, g), y = outputDims(reader, g, g.channels);
-  reader.checkWork({y.elements, g.window[0], g.window[1], g.window[2]});
+  reader.checkWork({y.elements, reader.dimsOf({g.window[0], g.window[1], g.window[2]}).elements});
   if (gradient) {
     reader.takeContiguousRead(mode, kind == 1 ? y : x);  // sums do not read x: dy is named twice
     reader.takeContiguousRead(mode, y);
