@@ -88,6 +88,7 @@ function withNotes(driver: DeviceDriver, reasons: readonly string[]): DeviceDriv
     },
     noise: driver.noise,
     load: (spec, data) => driver.load(spec, data),
+    loadFunction: (spec) => driver.loadFunction(spec),
     dispose: () => driver.dispose(),
   };
 }

@@ -15,7 +15,7 @@ import type {
   StateSnapshot,
   UnrollSpec,
 } from '../../src/device/driver.js';
-import { DisposedError } from '../../src/errors.js';
+import { DisposedError, UnrolledError } from '../../src/errors.js';
 import { evaluateGraph } from '../../src/graph/evaluate.js';
 import { type Graph, type GraphNode, sizeOf, type TypedArray } from '../../src/graph/graph.js';
 import {
@@ -28,6 +28,7 @@ import {
   STREAMS,
   weightedRowSum,
 } from '../../src/random/index.js';
+import { ReferenceFunction } from './reference-function.js';
 
 function emptyLeaf({ shape, dtype }: LeafSpec, rows: number): TypedArray {
   const n = rows * sizeOf(shape);
@@ -35,10 +36,11 @@ function emptyLeaf({ shape, dtype }: LeafSpec, rows: number): TypedArray {
   return dtype === 'int32' ? new Int32Array(n) : new Float32Array(n);
 }
 
-/** Live states and programs, so that tests can show that nothing is left. */
+/** Live states, programs and functions, so that tests can show that nothing is left. */
 export interface LiveCounts {
   states: number;
   programs: number;
+  functions: number;
 }
 
 class ReferenceState implements DriverState {
@@ -259,6 +261,10 @@ class ReferenceProgram implements LoadedProgram {
     return { lossSums, firstSteps, metrics: shown, ...(record === 'perStep' && { losses }) };
   }
 
+  loadReverse(): never {
+    throw new UnrolledError('ERR_OPTION', 'the reference device does not run backwards');
+  }
+
   plan() {
     const text = 'reference';
     return {
@@ -293,7 +299,7 @@ const noise: NoiseKernels = {
 
 /** A reference device and its counts of live objects. */
 export function referenceDriver(): DeviceDriver & { readonly live: LiveCounts } {
-  const live: LiveCounts = { states: 0, programs: 0 };
+  const live: LiveCounts = { states: 0, programs: 0, functions: 0 };
   return {
     kind: 'cpu',
     description: 'reference evaluator',
@@ -301,6 +307,8 @@ export function referenceDriver(): DeviceDriver & { readonly live: LiveCounts } 
     noise,
     live,
     load: (spec, data) => new ReferenceProgram(spec, data, live),
+    loadFunction: (spec) =>
+      new ReferenceFunction(spec, live, (node, seed, step) => drawNode(node, STREAMS.step, seed, step, 0, 0)),
     dispose: async () => {},
   };
 }

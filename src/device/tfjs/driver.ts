@@ -1,11 +1,13 @@
 /** The tfjs device: programs run as ordinary tfjs ops, vectorised over the particles. Slower than native code, and everywhere there. */
 import * as tf from '@tensorflow/tfjs';
 import { AbortedError, DisposedError, OptionError } from '../../errors.js';
-import type { TypedArray } from '../../graph/graph.js';
+import type { Graph, TypedArray } from '../../graph/graph.js';
 import { checkLeaves, checkParticles, checkRun, checkSnapshot, checkStagger } from '../checks.js';
 import type {
   DeviceDriver,
   DriverState,
+  FunctionSpec,
+  LoadedFunction,
   LoadedProgram,
   NoiseKernels,
   ProgramPlan,
@@ -14,7 +16,8 @@ import type {
   StateSnapshot,
   UnrollSpec,
 } from '../driver.js';
-import { type ChosenBackend, chooseBackend, startCpuBackend, type TfjsBackendName } from './backend.js';
+import { activeBackend, type ChosenBackend, chooseBackend, startCpuBackend, type TfjsBackendName } from './backend.js';
+import { TfjsFunction } from './function.js';
 import { missingKernels } from './kernels.js';
 import { hostNoise } from './noise.js';
 import { describePlan, planUnroll, type TfjsPlan } from './plan.js';
@@ -40,6 +43,14 @@ export async function openTfjsDevice(options: TfjsDeviceOptions = {}): Promise<D
   return new TfjsDriver(chosen);
 }
 
+export /**
+ * The tfjs device on the backend that is active now, at once. Programs and functions that this backend cannot run go to the cpu backend of
+ * tfjs. Throws DeviceError when no backend is ready (await tf.ready() first).
+ */
+export function openActiveTfjsDevice(): DeviceDriver {
+  return new TfjsDriver(activeBackend());
+}
+
 class TfjsDriver implements DeviceDriver {
   readonly kind = 'tfjs';
   readonly description: string;
@@ -57,11 +68,24 @@ class TfjsDriver implements DeviceDriver {
   load(spec: UnrollSpec, data: readonly TypedArray[]): LoadedProgram {
     this.check();
     checkLeaves('data', spec.data, data, 1);
-    const missing = missingKernels([spec.init, spec.step], this.backend.name);
-    if (missing.length === 0) return new TfjsProgram(this, spec, data, this.backend.name, undefined);
-    const note = `backend ${this.backend.name} lacks ${missing.join(', ')}; a program that needs this runs on backend cpu`;
+    const { backend, note } = this.#backendFor([spec.init, spec.step], 'program');
+    return new TfjsProgram(this, spec, data, backend, note);
+  }
+
+  loadFunction(spec: FunctionSpec): LoadedFunction {
+    this.check();
+    const { backend, note } = this.#backendFor([spec.graph], 'function');
+    const head = `interpreted by tfjs ${tf.version_core}, backend ${backend}`;
+    return new TfjsFunction(this, spec, backend, note ? [head, note] : [head]);
+  }
+
+  /** The device's backend, or the cpu backend where that one lacks kernels. */
+  #backendFor(graphs: readonly Graph[], what: string): { backend: string; note: string | undefined } {
+    const missing = missingKernels(graphs, this.backend.name);
+    if (missing.length === 0) return { backend: this.backend.name, note: undefined };
+    const note = `backend ${this.backend.name} lacks ${missing.join(', ')}; a ${what} that needs this runs on backend cpu`;
     if (!this.notes.includes(note)) this.notes.push(note);
-    return new TfjsProgram(this, spec, data, 'cpu', note);
+    return { backend: 'cpu', note };
   }
 
   /** Lets `dispose` wait for a run. */
