@@ -2,20 +2,49 @@
 import * as tf from '@tensorflow/tfjs';
 import { ShapeError, UnrolledError } from '../errors.js';
 import { callSite } from './frames.js';
+import { BLOCKS } from './lower/blocks.js';
+import { CONVOLUTIONS } from './lower/convolution.js';
+import { DILATION, DILATION_TRANSPOSES } from './lower/dilation.js';
+import { EINSUM } from './lower/einsum.js';
 import { ELEMENTWISE } from './lower/elementwise.js';
+import { FOURIER } from './lower/fourier.js';
+import { IMAGES } from './lower/image.js';
+import { LOCAL_RESPONSE } from './lower/local-response.js';
 import type { KernelAttributes, KernelInputs, LoweringTable } from './lower/lowering.js';
+import { POOLING, POOLING_TRANSPOSES } from './lower/pool.js';
 import { REDUCTIONS } from './lower/reduce.js';
+import { RESIZING } from './lower/resize.js';
+import { SCATTER } from './lower/scatter.js';
+import { SORT } from './lower/sort.js';
 import { STRUCTURE } from './lower/structure.js';
 import { type Recorder, runningOps } from './recorder.js';
 import { refuseKernel } from './refusals.js';
 
 /** Every kernel that can be traced. */
-export const LOWERINGS: LoweringTable = { ...ELEMENTWISE, ...REDUCTIONS, ...STRUCTURE };
+export const LOWERINGS: LoweringTable = {
+  ...ELEMENTWISE,
+  ...REDUCTIONS,
+  ...STRUCTURE,
+  ...BLOCKS,
+  ...EINSUM,
+  ...FOURIER,
+  ...SCATTER,
+  ...SORT,
+  ...CONVOLUTIONS,
+  ...POOLING,
+  ...DILATION,
+  ...LOCAL_RESPONSE,
+  ...RESIZING,
+  ...IMAGES,
+};
+
+/** Kernels of our own, which only gradients of gradients inside a trace run. */
+const TRANSPOSES: LoweringTable = { ...POOLING_TRANSPOSES, ...DILATION_TRANSPOSES };
 
 /** tfjs-core exports the name of each kernel under that very name. */
 function knownKernels(): string[] {
   const exported = Object.entries(tf).filter(([name, value]) => name === value);
-  return [...new Set([...exported.map(([name]) => name), ...Object.keys(LOWERINGS)])];
+  return [...new Set([...exported.map(([name]) => name), ...Object.keys(LOWERINGS), ...Object.keys(TRANSPOSES)])];
 }
 
 type TensorInput = tf.TensorInfo | null | undefined;
@@ -49,7 +78,7 @@ function record(
   inputs: object,
   attributes: object,
 ): tf.TensorInfo[] | tf.TensorInfo {
-  const lower = LOWERINGS[kernel];
+  const lower = LOWERINGS[kernel] ?? TRANSPOSES[kernel];
   if (!lower) throw refuseKernel(kernel, runningOps().at(-1));
   let nodes: number | number[];
   try {

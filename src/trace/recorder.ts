@@ -15,10 +15,16 @@ import { graphDType } from './lower/lowering.js';
 import { RANDOM_OPS, refuseRandomness, refuseRead } from './refusals.js';
 import type { Rng } from './rng.js';
 
-/** A handle of ours: the node it stands for, and who still holds it. */
+/** The tensors that a complex64 tensor of a trace consists of: float32, of its shape. */
+export interface ComplexParts {
+  readonly real: tf.Tensor;
+  readonly imag: tf.Tensor;
+}
+
+/** A handle of ours: the node it stands for, or the two tensors, and who still holds it. */
 interface Entry {
-  readonly node: number;
-  readonly dtype: DType;
+  readonly content: number | ComplexParts;
+  readonly dtype: DType | 'complex64';
   readonly size: number;
   references: number;
   tensor: tf.Tensor | undefined;
@@ -107,6 +113,7 @@ export class Recorder extends tf.KernelBackend {
   captures: tf.Tensor[] | undefined;
   readonly #entries = new Map<object, Entry>();
   readonly #captures = new Map<object, Capture[]>();
+  readonly #complexCaptures = new Map<object, ComplexParts>();
   readonly #variables = new Map<tf.Variable, number>();
   /** By tensor, not by data: two tensors of the same data may have different gradients. */
   readonly #inputs = new Map<number, number>();
@@ -121,18 +128,52 @@ export class Recorder extends tf.KernelBackend {
         callSite().frame,
       );
     }
-    const shape = this.emitter.shape(node).slice();
-    const dtype = this.emitter.dtype(node);
-    const dataId = this.#hold(node);
-    const tensor = engineAccess().makeTensorFromTensorInfo({ dataId, shape, dtype }, this);
+    return this.#tensor(this.#hold(node), this.emitter.shape(node), this.emitter.dtype(node));
+  }
+
+  /** A complex64 tensor of two float32 tensors of one shape, which it disposes with itself. */
+  complexTensor(real: tf.Tensor, imag: tf.Tensor): tf.Tensor {
+    const dataId = {};
+    this.#entries.set(dataId, {
+      content: { real, imag },
+      dtype: 'complex64',
+      size: real.size,
+      references: 1,
+      tensor: undefined,
+    });
+    return this.#tensor(dataId, real.shape, 'complex64');
+  }
+
+  #tensor(dataId: object, shape: Shape, dtype: tf.DataType): tf.Tensor {
+    const tensor = engineAccess().makeTensorFromTensorInfo({ dataId, shape: shape.slice(), dtype }, this);
     this.#entries.get(dataId)!.tensor = tensor;
     return tensor;
   }
 
   /** The node behind a tensor: one of this trace, or a constant for a tensor from outside. */
   node(info: tf.TensorInfo): number {
-    const entry = this.#entries.get(info.dataId);
-    return entry ? entry.node : this.#capture(info);
+    const content = this.#entries.get(info.dataId)?.content;
+    if (typeof content === 'number') return content;
+    if (content || info.dtype === 'complex64') {
+      const message =
+        'a complex64 tensor cannot be a result of a trace, or an operand here; take tf.real(x) and tf.imag(x)';
+      throw new UnsupportedOpError('complex', message, callSite().frame);
+    }
+    return this.#capture(info);
+  }
+
+  /** Real and imaginary parts of a complex64 tensor: one of this trace, or one from outside, whose values become constants. */
+  parts(info: tf.TensorInfo): ComplexParts {
+    const content = this.#entries.get(info.dataId)?.content ?? this.#complexCaptures.get(info.dataId);
+    if (typeof content === 'object') return content;
+    const values = Array.from(this.#readOutside(info));
+    const part = (which: 0 | 1) => {
+      const of = values.filter((_, i) => i % 2 === which);
+      return engineAccess().keep(this.tensor(this.emitter.constant(of, info.shape, 'float32')));
+    };
+    const parts = { real: part(0), imag: part(1) };
+    this.#complexCaptures.set(info.dataId, parts);
+    return parts;
   }
 
   #hold(node: number): object {
@@ -140,7 +181,7 @@ export class Recorder extends tf.KernelBackend {
     const shape = this.emitter.shape(node);
     const size = shape.reduce((n, d) => n * d, 1);
     this.#entries.set(dataId, {
-      node,
+      content: node,
       dtype: this.emitter.dtype(node),
       size,
       references: 1,
@@ -222,6 +263,7 @@ export class Recorder extends tf.KernelBackend {
     }
     this.#finished = true;
     this.#captures.clear();
+    this.#complexCaptures.clear();
   }
 
   // ---- what tfjs calls ----
@@ -257,6 +299,10 @@ export class Recorder extends tf.KernelBackend {
     entry.references--;
     if (entry.references > 0 && !force) return false;
     this.#entries.delete(dataId);
+    if (typeof entry.content === 'object') {
+      entry.content.real.dispose();
+      entry.content.imag.dispose();
+    }
     return true;
   }
 

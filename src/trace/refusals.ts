@@ -15,34 +15,77 @@ export const RANDOM_OPS: ReadonlySet<string> = new Set([
   'truncatedNormal',
 ]);
 
-/** Kernels whose output shape depends on values. */
-const DYNAMIC_KERNELS: ReadonlySet<string> = new Set([
-  'NonMaxSuppressionV3',
-  'NonMaxSuppressionV4',
-  'NonMaxSuppressionV5',
-  'Unique',
-]);
+/** Why a kernel of tfjs has no lowering, and what to do instead. */
+export interface KernelRefusal {
+  readonly kind: 'randomness' | 'shape' | 'strings' | 'host' | 'unused' | 'missing';
+  readonly why: string;
+  readonly instead: string;
+}
 
-const ALTERNATIVES: readonly (readonly [RegExp, string])[] = [
+const DYNAMIC_SHAPE = 'the shape of its result depends on values, and shapes are static in a trace';
+const MASK =
+  'keep the full shape and select with a mask (tf.where with three arguments, multiplication by a 0/1 tensor)';
+const REFUSALS: readonly (readonly [RegExp, KernelRefusal])[] = [
   [
-    /^(Conv|FusedConv|Depthwise|FusedDepthwise|Dilation)/,
-    'write it as tf.slice / tf.gather patches and tf.matMul',
+    /^Multinomial$/,
+    {
+      kind: 'randomness',
+      why: 'it draws on the host, and one draw would be frozen for every particle and step',
+      instead: 'draw with the rng that is handed to the function',
+    },
   ],
-  [/Pool|LRN/, 'write it with tf.stridedSlice or tf.reshape and tf.max / tf.mean over the window axes'],
-  [/^Einsum$/, 'write it with tf.transpose, tf.reshape and tf.matMul'],
-  [/^(TopK|SearchSorted|LowerBound|UpperBound)$/, 'write it with comparisons, tf.argMax or tf.cumsum'],
-  [/^(GatherNd)$/, 'use tf.gather on a reshaped tensor'],
   [
-    /^(ScatterNd|TensorScatterUpdate|SparseToDense|SparseSegment\w+|Bincount|DenseBincount)$/,
-    'use tf.unsortedSegmentSum, or tf.oneHot and tf.matMul',
+    /^(NonMaxSuppressionV[345]|Unique)$/,
+    {
+      kind: 'shape',
+      why: DYNAMIC_SHAPE,
+      instead: MASK,
+    },
   ],
-  [/^(Complex|ComplexAbs|Real|Imag|FFT|IFFT)$/, 'keep real and imaginary parts as two float32 tensors'],
-  [/^String|^StaticRegex/, 'prepare strings before the trace and pass numbers as data'],
-  [/^Ragged|^Sparse/, 'pad to a fixed shape and pass a mask as data'],
-  [/^BroadcastArgs$/, 'shapes are static in a trace: compute them in plain TypeScript'],
-  [/^MirrorPad$/, 'use tf.concat of tf.reverse and tf.slice'],
-  [/^MatrixBandPart$/, 'multiply by a mask made with tf.range and comparisons'],
+  [
+    /^(Ragged\w+|SparseFillEmptyRows|SparseReshape)$/,
+    {
+      kind: 'shape',
+      why: DYNAMIC_SHAPE,
+      instead: 'pad to a fixed shape and pass a mask as data',
+    },
+  ],
+  [
+    /^(String\w+|StaticRegexReplace)$/,
+    {
+      kind: 'strings',
+      why: 'it works on strings, and a graph holds numbers',
+      instead: 'prepare strings before the trace and pass numbers as data',
+    },
+  ],
+  [
+    /^(Draw|FromPixels)$/,
+    {
+      kind: 'host',
+      why: 'it reads or paints pixels of the host',
+      instead: 'pass pixels as data, and draw the result of the run',
+    },
+  ],
+  [
+    /^Pool$/,
+    {
+      kind: 'unused',
+      why: 'no op of tfjs runs it',
+      instead: 'use tf.pool, which runs AvgPool or MaxPool',
+    },
+  ],
 ];
+
+/** Why a kernel without a lowering has none. */
+export function kernelRefusal(kernel: string): KernelRefusal {
+  return (
+    REFUSALS.find(([pattern]) => pattern.test(kernel))?.[1] ?? {
+      kind: 'missing',
+      why: 'it has no form in core ops',
+      instead: 'compute it before the trace and pass it as data, or write it with other ops',
+    }
+  );
+}
 
 /** Randomness that a trace would freeze. */
 export function refuseRandomness(op: string, site: CallSite = callSite()): TraceError {
@@ -66,12 +109,8 @@ const READ_CALLS_THAT_SHAPE: ReadonlySet<string> = new Set([
   'whereAsync',
 ]);
 
-function refuseDynamicShape(op: string, site: CallSite): TraceError {
-  return new TraceError(
-    op,
-    `tf.${op} while tracing: the shape of its result depends on values, and shapes are static in a trace; keep the full shape and select with a mask (tf.where with three arguments, multiplication by a 0/1 tensor)`,
-    site.frame,
-  );
+function refuseDynamicShape(op: string, site: CallSite, instead = MASK): TraceError {
+  return new TraceError(op, `tf.${op} while tracing: ${DYNAMIC_SHAPE}; ${instead}`, site.frame);
 }
 
 /** A value asked of a traced tensor. */
@@ -88,11 +127,11 @@ export function refuseRead(site: CallSite = callSite()): TraceError {
 /** A kernel without a lowering. `scope` is the tfjs op that called it, if known. */
 export function refuseKernel(kernel: string, scope: string | undefined): UnrolledError {
   const site = callSite();
-  const op = scope ?? site.call ?? kernel;
-  if (kernel === 'Multinomial') return refuseRandomness('multinomial', site);
-  if (DYNAMIC_KERNELS.has(kernel)) return refuseDynamicShape(op, site);
-  const advice = ALTERNATIVES.find(([pattern]) => pattern.test(kernel))?.[1];
-  const instead = advice ?? 'compute it before the trace and pass it as data, or write it with other ops';
+  const called = scope ?? site.call;
+  const op = called === undefined || called === 'runKernel' ? kernel : called;
+  const { kind, why, instead } = kernelRefusal(kernel);
+  if (kind === 'randomness') return refuseRandomness(op, site);
+  if (kind === 'shape') return refuseDynamicShape(op, site, instead);
   const which = op === kernel ? `the tfjs kernel ${kernel}` : `tf.${op} (kernel ${kernel})`;
-  return new UnsupportedOpError(op, `${which} cannot be traced; ${instead}`, site.frame);
+  return new UnsupportedOpError(op, `${which} cannot be traced: ${why}; ${instead}`, site.frame);
 }

@@ -12,6 +12,7 @@
  * ordinary rules, and the output itself by the custom one. First derivatives are what they were.
  */
 import type * as tf from '@tensorflow/tfjs';
+import { type KernelCall, runComplex } from './complex.js';
 import {
   type CustomCall,
   type EngineAccess,
@@ -66,7 +67,7 @@ function runCustom(
   return Array.isArray(value) ? outputs : outputs[0];
 }
 
-/** Runs `f` with the engine's tape mended as above; the engine's own methods are back afterwards. */
+/** Runs `f` with the engine's tape mended as above, and complex tensors in parts (complex.ts); the engine's own methods are back afterwards. */
 export function withTraceTape<T>(recorder: Recorder, f: () => T): T {
   const engine = engineAccess();
   const own = engine as unknown as Record<string, unknown>;
@@ -83,7 +84,7 @@ export function withTraceTape<T>(recorder: Recorder, f: () => T): T {
     own.runKernelFunc = (call: object) =>
       'forwardFunc' in call
         ? runCustom(engine, recorder, call as CustomCall)
-        : runKernelFunc.call(engine, call);
+        : (runComplex(engine, recorder, call as KernelCall) ?? runKernelFunc.call(engine, call));
     return f();
   } finally {
     for (const [name, descriptor] of before) {

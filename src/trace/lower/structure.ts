@@ -163,16 +163,6 @@ const gather: Lowering = (e, { x, indices }, { axis, batchDims }) => {
   return e.add(op, [x, e.cast(indices, 'int32')]);
 };
 
-const segmentSum: Lowering = (e, { x, segmentIds }, { numSegments }) => {
-  if (e.rank(segmentIds) !== 1) {
-    throw new UnsupportedOpError(
-      'unsortedSegmentSum',
-      `unsortedSegmentSum: segment ids of rank ${e.rank(segmentIds)} are not traceable; reshape ids and x so that ids have rank 1`,
-    );
-  }
-  return e.add({ name: 'segmentSum', numSegments }, [e.numeric(x), e.cast(segmentIds, 'int32')]);
-};
-
 /** [n...] to [n..., n...] with x on the diagonal and 0 elsewhere. */
 const diag: Lowering = (e, { x }) => {
   const n = sizeOf(e.shape(x));
@@ -224,7 +214,6 @@ export const STRUCTURE: LoweringTable = {
   Reverse: reverse,
   PadV2: (e, { x }, { paddings, constantValue }) => e.pad(x, paddings, constantValue),
   GatherV2: gather,
-  UnsortedSegmentSum: segmentSum,
   OneHot: (e, { indices }, attributes) => oneHot(e, indices, attributes),
   Diag: diag,
   Fill: (e, _, { shape, value, dtype }) =>
