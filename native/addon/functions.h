@@ -9,7 +9,8 @@ namespace unrolled::addon {
 void exportEngines(Napi::Object exports);   // info, counters, openEngine, engineInfo, dispose
 void exportPrograms(Napi::Object exports);  // loadProgram, setData, arenaBytes
 void exportStates(Napi::Object exports);    // createState, importState, exportState, gatherState, stateInfo
-void exportRuns(Napi::Object exports);      // run, cancel, progress
+void exportRuns(Napi::Object exports);      // run, loadReverse, reverseBytes, runReverse, cancel, progress
+void exportFunctionCalls(Napi::Object exports);  // loadFunction, callFunction, callFunctionAsync
 void exportNoise(Napi::Object exports);     // fillNormal, addNormal, weightedRowSum
 
 template <Napi::Value (*body)(const Napi::CallbackInfo&)>

@@ -41,8 +41,8 @@ size_t carve(Arena& arena, std::byte* start, const ProgramHeader& header, size_t
 }  // namespace
 
 LoadedProgram::LoadedProgram(std::shared_ptr<Engine> engine, std::vector<int32_t> words, std::span<const uint32_t> constants,
-                             std::span<const HostView> data, std::vector<StateLeaf> leaves)
-    : engine_(std::move(engine)), words_(std::move(words)), header_(validateProgram(words_.data(), words_.size())),
+                             std::optional<std::span<const HostView>> data, std::vector<StateLeaf> leaves, int64_t primalRows)
+    : engine_(std::move(engine)), words_(std::move(words)), header_(validateProgram(words_.data(), words_.size(), primalRows)),
       leaves_(std::move(leaves)) {
   if (static_cast<int64_t>(constants.size()) != header_.wordsC) {
     throw Error(kOptionCode, "constants: " + std::to_string(constants.size()) + " words, the program has " + std::to_string(header_.wordsC));
@@ -54,7 +54,7 @@ LoadedProgram::LoadedProgram(std::shared_ptr<Engine> engine, std::vector<int32_t
   }
   constants_ = Buffer(constants.size_bytes(), counters().programBytes);
   if (!constants.empty()) std::memcpy(constants_.as<void>(), constants.data(), constants.size_bytes());
-  setData(data);
+  if (data) setData(*data);
   const size_t lanes = static_cast<size_t>(header_.lanes);
   tileWords_ = aligned(allocationSize(static_cast<size_t>(header_.rowsS), lanes, 4)) / 4;
   try {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -45,8 +46,9 @@ struct Arena {
 class LoadedProgram {
  public:
   // Throws Error: ERR_OPTION for malformed words, leaves, or sizes that differ from the header's; ERR_DEVICE without memory.
+  // `primalRows`: rows of the state that a reverse program reads. Without `data` there is no D of its own: a reverse program reads its forward program's.
   LoadedProgram(std::shared_ptr<Engine> engine, std::vector<int32_t> words, std::span<const uint32_t> constants,
-                std::span<const HostView> data, std::vector<StateLeaf> leaves);
+                std::optional<std::span<const HostView>> data, std::vector<StateLeaf> leaves, int64_t primalRows = 0);
   ~LoadedProgram();
   LoadedProgram(const LoadedProgram&) = delete;
   LoadedProgram& operator=(const LoadedProgram&) = delete;
@@ -63,7 +65,7 @@ class LoadedProgram {
   size_t tileWords() const { return tileWords_; }
   // Bytes of one arena, and of constants and data together.
   size_t arenaBytes() const { return arenaBytes_; }
-  size_t residentBytes() const { return constants_.bytes() + data_->bytes(); }
+  size_t residentBytes() const { return constants_.bytes() + (data_ ? data_->bytes() : 0); }
 
   // The arena of pool thread `thread`; to be called by that thread only.
   Arena& arena(unsigned thread) const;

@@ -27,9 +27,10 @@ InstructionRules rulesOf(const ProgramHeader& header, int block) {
   static const char* const names[] = {"call", "tile", "step", "init"};
   InstructionRules rules;
   rules.where = std::string("malformed program: block ") + names[block];
-  for (int32_t space = kVarying; space <= kState; ++space) {
-    const bool varying = space == kVarying || space == kState;
-    rules.spaces.push_back({header.size(space), true, varying || space == kUniform, varying});
+  for (int32_t space = kVarying; space <= kPrimal; ++space) {
+    const bool varying = space == kVarying || space == kState || space == kPrimal;
+    const bool writable = space == kVarying || space == kUniform || space == kState;
+    rules.spaces.push_back({header.size(space), true, writable, varying});
   }
   if (block == kCallBlock) rules.noVarying = "varying work in the call block";
   if (block == kCallBlock || block == kTileBlock) rules.noDraws = "random draws depend on the step";
@@ -46,11 +47,12 @@ int64_t ProgramHeader::size(int32_t space) const {
     case kConstant: return wordsC;
     case kData: return wordsD;
     case kState: return rowsS;
+    case kPrimal: return rowsP;
     default: return 0;
   }
 }
 
-ProgramHeader validateProgram(const int32_t* words, size_t count) {
+ProgramHeader validateProgram(const int32_t* words, size_t count, int64_t primalRows) {
   if (count < kHeaderWords) refuse("fewer words than a header has");
   if (words[0] != kProgramMagic) refuse("its first word is not the magic number");
   if (words[1] != kProgramVersion) refuse("version " + std::to_string(words[1]) + ", this engine runs " + std::to_string(kProgramVersion));
@@ -67,6 +69,7 @@ ProgramHeader validateProgram(const int32_t* words, size_t count) {
   header.wordsC = words[5];
   header.wordsD = words[6];
   header.rowsS = words[7];
+  header.rowsP = primalRows;
   header.thetaElements = words[8];
   header.thetaRow = words[9];
   header.tRow = words[10];

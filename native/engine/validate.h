@@ -21,7 +21,7 @@ struct BlockRange {
 // The header of a program, decoded.
 struct ProgramHeader {
   int32_t lanes = 0;
-  int64_t rowsV = 0, wordsU = 0, wordsC = 0, wordsD = 0, rowsS = 0;
+  int64_t rowsV = 0, wordsU = 0, wordsC = 0, wordsD = 0, rowsS = 0, rowsP = 0;
   int32_t thetaElements = 0, thetaRow = 0, tRow = -1, particleRow = -1;
   Operand loss;
   std::vector<Operand> metrics;
@@ -32,7 +32,8 @@ struct ProgramHeader {
   int64_t size(int32_t space) const;
 };
 
-// Decodes and checks a whole program. Throws Error (ERR_OPTION) naming the word, the block and instruction, and what is wrong.
-ProgramHeader validateProgram(const int32_t* words, size_t count);
+// Decodes and checks a whole program; `primalRows`: rows of the state that a reverse program reads. Throws Error (ERR_OPTION) naming the word,
+// the block and instruction, and what is wrong.
+ProgramHeader validateProgram(const int32_t* words, size_t count, int64_t primalRows = 0);
 
 }  // namespace unrolled
