@@ -1,356 +1,48 @@
-/** Units and copies as the instruction words of native/engine/program.h. */
-import { type GraphNode, sizeOf } from '../../graph/graph.js';
-import { floatBits, groupProgram } from './elementwise.js';
-import {
-  type BlockWriter,
-  type Operand,
-  show,
-  writeCopy,
-  writeFill,
-  writeInitCopy,
-  writeReduce,
-} from './instructions.js';
-import { type GraphLayout, mergedAxes } from './layout.js';
+/** The items of an unroll's blocks as instruction words. */
+import { UnitEmitter } from './emit-unit.js';
+import { type BlockWriter, type Operand, writeCopy, writeInitCopy } from './instructions.js';
+import type { GraphLayout } from './layout.js';
 import type { Item } from './schedule.js';
-import type { Level, Unit } from './units.js';
-import { broadcastStrides, collapse, collapseTogether, contiguousStrides } from './views.js';
-import { Distribution, Opcode, ShareCode, Space } from './words.js';
+import type { Level } from './units.js';
+import { contiguousStrides } from './views.js';
+import { Space } from './words.js';
 
 /** Writes the items of one planned graph; `stream` is the Philox stream of its draws, `stateRows` the first row of each state leaf. */
 export class Emitter {
+  readonly #units: UnitEmitter;
+
   constructor(
     private readonly layout: GraphLayout,
     private readonly stateRows: readonly number[],
-    private readonly stream: number,
-  ) {}
+    stream: number,
+  ) {
+    this.#units = new UnitEmitter(layout, stream);
+  }
 
   /** Appends the instructions of `item`. */
   emit(item: Item, level: Level, out: BlockWriter) {
     if (item.kind === 'unit') {
-      if (item.unit.kind === 'group') this.#group(item.unit, out);
-      else this.#kernel(item.unit, out);
-    } else if (item.kind === 'save') {
-      const node = this.#nodes[item.node];
-      const place = this.layout.saved(item.node);
-      writeCopy(
-        out,
-        1,
-        node.shape,
-        this.#view(item.node),
-        { ...place, strides: contiguousStrides(node.shape) },
-        'save',
-      );
-    } else {
-      const node = this.#nodes[item.node];
-      const destination = {
-        space: Space.state,
-        offset: this.stateRows[item.leaf],
-        strides: contiguousStrides(node.shape),
-      };
-      const source = this.operandOf(item.node);
-      if (level === 'init') writeInitCopy(out, node.shape, source, destination);
-      else writeCopy(out, 1, node.shape, source, destination, 'commit');
+      this.#units.copies(item.unit, out);
+      this.#units.unit(item.unit, out);
+      return;
     }
+    const { shape } = this.layout.graph.nodes[item.node];
+    const strides = contiguousStrides(shape);
+    if (item.kind === 'save') {
+      const place = this.layout.saved(item.node);
+      writeCopy(out, 1, shape, this.#units.view(item.node), { ...place, strides }, 'save');
+      return;
+    }
+    const destination = { space: Space.state, offset: this.stateRows[item.leaf], strides };
+    const source = this.operandOf(item.node);
+    if (level === 'init') writeInitCopy(out, shape, source, destination);
+    else writeCopy(out, 1, shape, source, destination, 'commit');
   }
 
   /** A node's memory as the engine reads it after the step: from its saved copy when there is one. */
   operandOf(node: number): Operand {
-    if (!this.layout.planned.schedule.saved.has(node)) return this.#view(node);
-    return { ...this.layout.saved(node), strides: contiguousStrides(this.#nodes[node].shape) };
-  }
-
-  get #nodes() {
-    return this.layout.planned.graph.nodes;
-  }
-
-  #view(node: number): Operand {
-    const value = this.layout.planned.values[node];
-    const place = this.layout.place(value.base);
-    return { space: place.space, offset: place.offset + value.offset, strides: value.strides };
-  }
-
-  #result(node: GraphNode): Operand {
-    return { ...this.layout.place(node.id), strides: contiguousStrides(node.shape) };
-  }
-
-  #mode(unit: Unit): number {
-    return unit.uniform ? 0 : 1;
-  }
-
-  #group(unit: Unit, out: BlockWriter) {
-    const { graph, values } = this.layout.planned;
-    const outputs = this.layout.planned.outputsOf(unit);
-    const program = groupProgram(graph, values, unit.nodes, unit.product, outputs);
-    const shape = graph.nodes[unit.nodes[0]].shape;
-    const operands = program.inputs.map(({ node, product }): Operand => {
-      if (product) return { space: Space.product, offset: 0, strides: shape.map(() => 0) };
-      const view = this.#view(node);
-      return { ...view, strides: broadcastStrides(graph.nodes[node].shape, view.strides, shape) };
-    });
-    const results = outputs.map((o) => this.#result(graph.nodes[o]));
-    const all = [...operands, ...results];
-    // A fused product keeps its two axes; anything else may be walked with fewer.
-    const rank = shape.length;
-    const walk =
-      unit.product === undefined
-        ? collapseTogether(
-            shape,
-            all.map((o) => o.strides),
-          )
-        : { dims: shape.slice(rank - 2), strides: all.map((o) => o.strides.slice(rank - 2)) };
-    const words = [walk.dims.length, ...walk.dims, operands.length];
-    operands.forEach((o, i) => {
-      words.push(o.space, o.offset, ...walk.strides[i]);
-    });
-    words.push(results.length);
-    results.forEach((o, i) => {
-      words.push(program.register(outputs[i]), o.space, o.offset, ...walk.strides[operands.length + i]);
-    });
-    words.push(program.registers, program.micros.length, ...program.micros.flat());
-    const names = unit.nodes.filter((m) => m !== unit.product).map((m) => graph.nodes[m].op.name);
-    const target = results.map(show).join(' ');
-    const size = sizeOf(shape);
-    if (!unit.uniform) out.flops += program.flopsPerElement * size;
-    if (unit.product === undefined) {
-      out.instruction(
-        Opcode.elementwise,
-        [this.#mode(unit), ...words],
-        `${target} = elementwise[${shape}] ${names.join(' ')}`,
-      );
-      return;
-    }
-    const { m, n, k, a, b } = this.#matmulOperands(graph.nodes[unit.product]);
-    out.flops += 2 * m * n * k;
-    const [am, ak] = a.strides.slice(-2);
-    const [bk, bn] = b.strides.slice(-2);
-    out.instruction(
-      Opcode.matmulElementwise,
-      [1, m, n, k, a.space, a.offset, am, ak, b.space, b.offset, bk, bn, ...words],
-      `${target} = matmul[${m},${k},${n}] ${show(a)} ${show(b)} then ${names.join(' ')}`,
-    );
-  }
-
-  /** Operands under the product's batch axes, with their last two strides in the order (M, K) and (K, N). */
-  #matmulOperands(node: GraphNode) {
-    if (node.op.name !== 'matMul') throw new Error('not a product');
-    const { transposeA, transposeB } = node.op;
-    const batch = node.shape.slice(0, -2);
-    const side = (x: number, transposed: boolean): Operand => {
-      const view = this.#view(x);
-      const { shape } = this.#nodes[x];
-      const rank = shape.length;
-      const lead = broadcastStrides(shape.slice(0, -2), view.strides.slice(0, -2), batch);
-      const last = view.strides.slice(rank - 2);
-      return { ...view, strides: [...lead, ...(transposed ? last.reverse() : last)] };
-    };
-    const a = side(node.inputs[0], transposeA);
-    const b = side(node.inputs[1], transposeB);
-    const [m, n] = node.shape.slice(-2);
-    const aShape = this.#nodes[node.inputs[0]].shape;
-    const k = aShape[aShape.length - (transposeA ? 2 : 1)];
-    return { batch, m, n, k, a, b };
-  }
-
-  #kernel(unit: Unit, out: BlockWriter) {
-    const node = this.#nodes[unit.nodes[0]];
-    const mode = this.#mode(unit);
-    const result = this.#result(node);
-    switch (node.op.name) {
-      case 'matMul':
-        this.#matmul(unit, node, result, out);
-        return;
-      case 'reshape':
-        // Strides that no view can express: the input is copied in its own shape.
-        this.#reshapeCopy(mode, node, result, out);
-        return;
-      case 'concat': {
-        const { axis } = node.op;
-        let offset = 0;
-        for (const x of node.inputs) {
-          const { shape } = this.#nodes[x];
-          const part = { ...result, offset: result.offset + offset * result.strides[axis] };
-          writeCopy(out, mode, shape, this.#view(x), part, 'concat');
-          offset += shape[axis];
-        }
-        return;
-      }
-      case 'pad': {
-        const { paddings, value } = node.op;
-        const bits =
-          node.dtype === 'float32'
-            ? floatBits(value)
-            : node.dtype === 'bool'
-              ? Number(value !== 0)
-              : value | 0;
-        writeFill(out, mode, node.shape, result, bits);
-        const offset = paddings.reduce((sum, [before], i) => sum + before * result.strides[i], 0);
-        const inner = { ...result, offset: result.offset + offset };
-        writeCopy(out, mode, this.#nodes[node.inputs[0]].shape, this.#view(node.inputs[0]), inner, 'pad');
-        return;
-      }
-      case 'gather':
-      case 'segmentSum':
-      case 'cumsum':
-        this.#indexed(mode, node, result, out);
-        return;
-      case 'random': {
-        const { kind, share, draw } = node.op;
-        const bits =
-          kind.distribution === 'uniform'
-            ? [floatBits(kind.low), floatBits(kind.high)]
-            : kind.distribution === 'integers'
-              ? [kind.low | 0, (kind.high - kind.low) | 0]
-              : [kind.distribution === 'bernoulli' ? floatBits(kind.p) : 0, 0];
-        const count = sizeOf(node.shape);
-        out.instruction(
-          Opcode.random,
-          [
-            mode,
-            Distribution[kind.distribution],
-            ShareCode[share],
-            this.stream,
-            draw,
-            count,
-            ...bits,
-            result.space,
-            result.offset,
-          ],
-          `${show(result)} = ${kind.distribution}[${node.shape}] per ${share}`,
-        );
-        if (mode === 1) out.flops += count;
-        return;
-      }
-      default:
-        writeReduce(out, mode, node, this.#nodes[node.inputs[0]], this.#view(node.inputs[0]), result);
-    }
-  }
-
-  #matmul(unit: Unit, node: GraphNode, result: Operand, out: BlockWriter) {
-    let { batch, m, n, k, a, b } = this.#matmulOperands(node);
-    let c: readonly number[] = result.strides;
-    // A batch over one operand only is more rows of one product.
-    const rank = batch.length;
-    const merged = collapse([...batch, m], [...a.strides.slice(0, rank), a.strides[rank]]);
-    if (rank > 0 && merged && b.strides.slice(0, rank).every((s) => s === 0)) {
-      a = { ...a, strides: [merged.stride, a.strides[rank + 1]] };
-      b = { ...b, strides: b.strides.slice(rank) };
-      c = [n, 1];
-      m *= sizeOf(batch);
-      batch = [];
-    }
-    const walk =
-      batch.length === 0
-        ? { dims: [], strides: [[], [], []] as number[][] }
-        : collapseTogether(
-            batch,
-            [a, b, { strides: c }].map((o) => o.strides.slice(0, batch.length)),
-          );
-    const q = walk.dims.length;
-    const ends = (o: readonly number[]) => o.slice(-2);
-    out.instruction(
-      Opcode.matmul,
-      [
-        this.#mode(unit),
-        q,
-        ...walk.dims,
-        m,
-        n,
-        k,
-        a.space,
-        a.offset,
-        ...ends(a.strides),
-        ...walk.strides[0],
-        b.space,
-        b.offset,
-        ...ends(b.strides),
-        ...walk.strides[1],
-        result.space,
-        result.offset,
-        ...ends(c),
-        ...walk.strides[2],
-      ],
-      `${show(result)} = matmul[${[...walk.dims, m, k, n]}] ${show(a)} ${show(b)}`,
-    );
-    if (!unit.uniform) out.flops += 2 * m * n * k * sizeOf(walk.dims);
-  }
-
-  #reshapeCopy(mode: number, node: GraphNode, result: Operand, out: BlockWriter) {
-    const { shape } = this.#nodes[node.inputs[0]];
-    writeCopy(
-      out,
-      mode,
-      shape,
-      this.#view(node.inputs[0]),
-      { ...result, strides: contiguousStrides(shape) },
-      'reshape',
-    );
-  }
-
-  /** gather, segmentSum, cumsum: operands with merged axes, contiguous copies where the strides don't merge. */
-  #indexed(mode: number, node: GraphNode, result: Operand, out: BlockWriter) {
-    const operands = node.inputs.map((x, i) => {
-      const { shape } = this.#nodes[x];
-      let view = this.#view(x);
-      const copy = this.layout.copied(node.id, i);
-      if (copy) {
-        const contiguous = { ...copy, strides: contiguousStrides(shape) };
-        writeCopy(
-          out,
-          copy.space === Space.uniform ? 0 : 1,
-          shape,
-          view,
-          contiguous,
-          `${node.op.name} operand`,
-        );
-        view = contiguous;
-      }
-      const groups = (mergedAxes(node, i, shape) as number[][]).map((axes) => {
-        const merged = collapse(
-          axes.map((a) => shape[a]),
-          axes.map((a) => view.strides[a]),
-        );
-        if (!merged) throw new Error(`axes of ${node.op.name} do not merge`);
-        // An empty axis has no stride to speak of.
-        return axes.some((a) => shape[a] === 0) ? { dim: 0, stride: 0 } : merged;
-      });
-      return { view, dims: groups.map((g) => g.dim), strides: groups.map((g) => g.stride) };
-    });
-    const integer = node.dtype === 'float32' ? 0 : 1;
-    const [x, indices] = operands;
-    const at = (o: (typeof operands)[number]) => [o.view.space, o.view.offset, ...o.strides];
-    const text = `${show(result)} = ${node.op.name}[${node.shape}] ${operands.map((o) => show(o.view)).join(' ')}`;
-    if (node.op.name === 'gather') {
-      const words = [
-        mode,
-        integer,
-        ...x.dims,
-        indices.dims[1],
-        ...at(x),
-        ...at(indices),
-        result.space,
-        result.offset,
-      ];
-      out.instruction(Opcode.gather, words, text);
-    } else if (node.op.name === 'segmentSum') {
-      const words = [
-        mode,
-        integer,
-        ...x.dims,
-        node.op.numSegments,
-        ...at(x),
-        ...at(indices),
-        result.space,
-        result.offset,
-      ];
-      out.instruction(Opcode.segmentSum, words, text);
-    } else if (node.op.name === 'cumsum') {
-      const flags = [Number(node.op.exclusive), Number(node.op.reverse)];
-      out.instruction(
-        Opcode.cumsum,
-        [mode, integer, ...flags, ...x.dims, ...at(x), result.space, result.offset],
-        text,
-      );
-    }
-    if (mode === 1 && node.op.name !== 'gather') out.flops += sizeOf(this.#nodes[node.inputs[0]].shape);
+    if (!this.layout.planned.schedule.saved.has(node)) return this.#units.view(node);
+    const { shape } = this.layout.graph.nodes[node];
+    return { ...this.layout.saved(node), strides: contiguousStrides(shape) };
   }
 }

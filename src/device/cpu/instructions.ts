@@ -1,16 +1,29 @@
 /** Writers of single instructions (native/engine/program.h), and where a block's words are gathered. */
 import { type GraphNode, sizeOf } from '../../graph/graph.js';
 import { floatBits } from './elementwise.js';
-import type { Place } from './layout.js';
 import { collapseTogether, contiguousStrides } from './views.js';
-import { Opcode, Reduce } from './words.js';
+import { Opcode, Reduce, Space } from './words.js';
+
+/** A space and the first element in it. */
+export interface Place {
+  readonly space: number;
+  readonly offset: number;
+}
 
 /** Where a block's words and its readable listing are gathered. */
 export class BlockWriter {
   readonly words: number[] = [];
   readonly lines: string[] = [];
-  /** Floating point operations of one particle, varying instructions only. */
+  /** Floating point operations of varying instructions, per particle. */
   flops = 0;
+  /** Floating point operations of uniform instructions. */
+  uniformFlops = 0;
+
+  /** Adds operations of an instruction of this mode. */
+  count(mode: number, flops: number) {
+    if (mode === 0) this.uniformFlops += flops;
+    else this.flops += flops;
+  }
 
   instruction(opcode: number, payload: readonly number[], text: string) {
     this.words.push(opcode, payload.length + 2, ...payload);
@@ -23,9 +36,12 @@ export interface Operand extends Place {
   readonly strides: readonly number[];
 }
 
-const spaceName = ['V', 'U', 'C', 'D', 'S'];
-/** A place as listings name it. */
-export const show = (p: Place) => `${spaceName[p.space]}${p.offset}`;
+const spaceName = ['V', 'U', 'C', 'D', 'S', 'P'];
+/** A place as listings name it: V12; X3 is external 3, X3+12 its element 12. */
+export function show({ space, offset }: Place): string {
+  if (space < Space.external) return `${spaceName[space]}${offset}`;
+  return `X${space - Space.external}${offset === 0 ? '' : `+${offset}`}`;
+}
 
 /** Words of a copy: the axes that both sides walk as one, then both sides. */
 function copyWords(shape: readonly number[], from: Operand, to: Operand): number[] {
@@ -139,7 +155,7 @@ export function writeReduce(
     ],
     `${show(result)} = ${op.name}[${source.shape}] over [${axes}] ${show(view)}`,
   );
-  if (mode === 1) out.flops += sizeOf(source.shape);
+  out.count(mode, sizeOf(source.shape));
 }
 
 /** What a reduction over no elements gives, as bits. */

@@ -4,16 +4,13 @@
 import { type Graph, type GraphNode, sizeOf } from '../../graph/graph.js';
 import type { BufferRequest } from './arena.js';
 import type { ConstantPool } from './constants.js';
+import type { Memory } from './emit-unit.js';
+import type { Place } from './instructions.js';
+import { needsCopy } from './operands.js';
 import type { Item, Schedule } from './schedule.js';
 import type { Level, Unit, UnitGraph } from './units.js';
 import { isWhole, type Value } from './values.js';
-import { collapse } from './views.js';
 import { Space, type SpaceCode } from './words.js';
-
-export interface Place {
-  readonly space: SpaceCode;
-  readonly offset: number;
-}
 
 /** Fixed places that both graphs of an unroll share. */
 export interface FixedPlaces {
@@ -22,6 +19,8 @@ export interface FixedPlaces {
   /** First row of each state leaf, in the order of the spec. */
   readonly stateRows: readonly number[];
   readonly data: ReadonlyMap<string, number>;
+  /** Rows of the state that a reverse program's step began with. */
+  readonly primal: ReadonlyMap<string, number>;
   readonly tRow: number;
   readonly particleRow: number;
   readonly constants: ConstantPool;
@@ -45,27 +44,8 @@ export interface ArenaRequests {
 
 export const LEVELS: readonly Level[] = ['call', 'tile', 'step', 'init'];
 
-/** Operand slots of kernels that need their input as [a, b, ...] merged axes; see `mergedAxes`. */
-export function mergedAxes(node: GraphNode, input: number, inputShape: readonly number[]): number[][] | null {
-  const axes = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
-  const rank = inputShape.length;
-  const { op } = node;
-  switch (op.name) {
-    case 'gather':
-      return input === 0
-        ? [axes(0, op.batchDims), axes(op.batchDims, op.axis), [op.axis], axes(op.axis + 1, rank)]
-        : [axes(0, op.batchDims), axes(op.batchDims, rank)];
-    case 'segmentSum':
-      return input === 0 ? [[0], axes(1, rank)] : [[0]];
-    case 'cumsum':
-      return [axes(0, op.axis), [op.axis], axes(op.axis + 1, rank)];
-    default:
-      return null;
-  }
-}
-
 /** Places of base nodes, saved copies and contiguous copies of operands; offsets are known once the arenas are placed. */
-export class GraphLayout {
+export class GraphLayout implements Memory {
   readonly #buffers = new Map<string, { space: SpaceCode; request: BufferRequest; delta: number }>();
 
   constructor(
@@ -75,6 +55,18 @@ export class GraphLayout {
     arenas: ArenaRequests,
   ) {
     this.#requestAll(timeline, arenas);
+  }
+
+  get graph(): Graph {
+    return this.planned.graph;
+  }
+
+  get values(): readonly Value[] {
+    return this.planned.values;
+  }
+
+  outputsOf(unit: Unit): readonly number[] {
+    return this.planned.outputsOf(unit);
   }
 
   /** Memory of a base node. */
@@ -115,6 +107,8 @@ export class GraphLayout {
         return at(this.fixed.theta, Space.varying);
       case 'state':
         return at(this.fixed.state, Space.state);
+      case 'primal':
+        return at(this.fixed.primal, Space.primal);
       case 'data':
         return at(this.fixed.data, Space.data);
       case 't':
@@ -205,17 +199,8 @@ export class GraphLayout {
     const node = graph.nodes[unit.nodes[0]];
     node.inputs.forEach((x, i) => {
       const { shape } = graph.nodes[x];
-      const groups = mergedAxes(node, i, shape);
-      const { strides } = values[x];
-      const walkable =
-        groups?.every(
-          (g) =>
-            collapse(
-              g.map((a) => shape[a]),
-              g.map((a) => strides[a]),
-            ) !== null,
-        ) ?? true;
-      if (!walkable) request(`copy ${node.id} ${i}`, sizeOf(shape), uniform[values[x].base], level, time);
+      if (needsCopy(node, i, shape, values[x].strides))
+        request(`copy ${node.id} ${i}`, sizeOf(shape), uniform[values[x].base], level, time);
     });
   }
 

@@ -2,7 +2,7 @@
  * An unroll as a native program: places fixed values, fuses and schedules both graphs, plans the arenas, and writes the words of
  * native/engine/program.h. Pure: nothing here talks to the addon. Cost: about quadratic in the number of nodes.
  */
-import { type Graph, sizeOf } from '../../graph/graph.js';
+import { type Graph, type InputRole, sizeOf } from '../../graph/graph.js';
 import { analyseInvariants } from '../../graph/passes/invariants.js';
 import { analyseUniform } from '../../graph/passes/uniform.js';
 import type { LeafSpec, UnrollSpec } from '../driver.js';
@@ -33,10 +33,12 @@ export interface CpuPlan {
 const HOIST_LIMIT = 256;
 const UNIFORM_ALIGN = 16;
 
-/** Plans a traced unroll. Throws nothing for a graph that `inferNode` accepts and whose inputs the spec names. */
-export function planUnroll(spec: UnrollSpec): CpuPlan {
-  const uses = (role: string) =>
-    [spec.init, spec.step].some((g) => g.nodes.some((n) => n.op.name === 'input' && n.op.role === role));
+/**
+ * Plans a traced unroll. For a program that goes back through another one, `primal` are that program's state leaves (inputs of role primal), and
+ * `init` may read the state, too. Throws nothing for a graph that `inferNode` accepts and whose inputs the spec names.
+ */
+export function planUnroll(spec: UnrollSpec, primal: readonly LeafSpec[] = []): CpuPlan {
+  const uses = (role: InputRole) => [spec.init, spec.step].some((g) => usesRole(g, role));
   const thetaElements = total(spec.theta);
   let row = thetaElements;
   const tRow = uses('t') ? row++ : -1;
@@ -47,6 +49,7 @@ export function planUnroll(spec: UnrollSpec): CpuPlan {
     state: byPath(spec.state),
     stateRows,
     data: byPath(spec.data),
+    primal: byPath(primal),
     tRow,
     particleRow,
     constants: new ConstantPool(),
@@ -130,6 +133,10 @@ export function planUnroll(spec: UnrollSpec): CpuPlan {
   };
 }
 
+function usesRole(graph: Graph, role: InputRole): boolean {
+  return graph.nodes.some(({ op }) => op.name === 'input' && op.role === role);
+}
+
 function plannedStep(graph: Graph, state: readonly LeafSpec[]): PlannedGraph {
   const values = valuesOf(graph);
   const uniform = analyseUniform(graph);
@@ -157,7 +164,9 @@ function plannedInit(graph: Graph, state: readonly LeafSpec[]): PlannedGraph {
   const values = valuesOf(graph);
   const uniform = analyseUniform(graph);
   const levels = graph.nodes.map((): Level => 'init');
-  return planned(graph, values, uniform, levels, (unitGraph) => scheduleInit(graph, unitGraph, state));
+  return planned(graph, values, uniform, levels, (unitGraph) =>
+    scheduleInit(graph, values, unitGraph, state),
+  );
 }
 
 function planned(

@@ -115,17 +115,34 @@ export function scheduleStep(
   };
 }
 
-/** Schedules an init graph: every unit at level init, then one commit for each state leaf. */
-export function scheduleInit(graph: Graph, unitGraph: UnitGraph, state: readonly LeafSpec[]): Schedule {
+/**
+ * Schedules an init graph: every unit at level init, then one commit for each state leaf that changes. Old state that becomes new state elsewhere
+ * (in the init of a reverse program) is saved before.
+ */
+export function scheduleInit(
+  graph: Graph,
+  values: readonly Value[],
+  unitGraph: UnitGraph,
+  state: readonly LeafSpec[],
+): Schedule {
+  const { nodes } = graph;
+  const saved = new Set<number>();
   const order = topological(unitGraph.units, (unit) => [...unitGraph.inputsOf(unit)]);
   const commits: Item[] = state.flatMap((leaf, index): Item[] => {
     const output = graph.outputs.find((o) => o.path === `state.${leaf.path}`);
     if (!output) throw new Error(`graph has no output state.${leaf.path}`);
     if (sizeOf(leaf.shape) === 0) return [];
+    const { op } = nodes[values[output.node].base];
+    if (op.name === 'input' && op.role === 'state') {
+      const base = nodes[values[output.node].base];
+      if (op.path === leaf.path && isWhole(values[output.node], nodes[output.node], base)) return [];
+      saved.add(output.node);
+    }
     return [{ kind: 'commit', node: output.node, leaf: index }];
   });
-  const init: Item[] = [...order.map((unit): Item => ({ kind: 'unit', unit })), ...commits];
-  return { items: { call: [], tile: [], step: [], init }, inPlace: new Map(), saved: new Set() };
+  const saves = [...saved].map((node): Item => ({ kind: 'save', node }));
+  const init: Item[] = [...saves, ...order.map((unit): Item => ({ kind: 'unit', unit })), ...commits];
+  return { items: { call: [], tile: [], step: [], init }, inPlace: new Map(), saved };
 }
 
 /** Depth-first along the order in which the user wrote the ops, so that a value is made near where it is used. */

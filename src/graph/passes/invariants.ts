@@ -1,7 +1,10 @@
-import type { Graph } from '../graph.js';
+import type { Graph, InputRole } from '../graph.js';
 
 /** How often a value must be computed: once a call, once a call for each tile of particles, or every step. */
 export type InvariantLevel = 'call' | 'tile' | 'step';
+
+/** Inputs that differ from step to step. */
+const CHANGING: readonly InputRole[] = ['state', 'primal', 't'];
 
 /**
  * The level of each node. What depends on neither state, t nor a random draw does not change from step to step: it is of level 'call'
@@ -10,7 +13,7 @@ export type InvariantLevel = 'call' | 'tile' | 'step';
 export function analyseInvariants(graph: Graph, uniform: readonly boolean[]): InvariantLevel[] {
   const changes: boolean[] = [];
   for (const { op, inputs } of graph.nodes) {
-    const source = op.name === 'random' || (op.name === 'input' && (op.role === 'state' || op.role === 't'));
+    const source = op.name === 'random' || (op.name === 'input' && CHANGING.includes(op.role));
     changes.push(source || inputs.some((id) => changes[id]));
   }
   return changes.map((changing, id) => (changing ? 'step' : uniform[id] ? 'call' : 'tile'));
