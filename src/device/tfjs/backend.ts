@@ -20,7 +20,8 @@ export const TFJS_BACKENDS = ['tensorflow', 'wasm', 'cpu'] as const;
 export type TfjsBackendName = (typeof TFJS_BACKENDS)[number];
 
 export interface ChosenBackend {
-  readonly name: TfjsBackendName;
+  /** As tfjs knows it: one of TFJS_BACKENDS, or whatever the user has made active. */
+  readonly name: string;
   /** The package it came from. */
   readonly package: string;
   /** Why each better one was not chosen. */
@@ -172,6 +173,29 @@ export async function chooseBackend(wanted?: TfjsBackendName): Promise<ChosenBac
   }
   await startCpuBackend();
   return { name: 'cpu', package: '@tensorflow/tfjs', notes };
+}
+
+/** The backend that is active, with the cpu backend of tfjs started beside it. Throws DeviceError when none is ready. */
+export function activeBackend(): ChosenBackend {
+  const env = tf.env();
+  const was = env.getBool('IS_TEST');
+  try {
+    // The cpu backend's first tensor prints an advertisement for tfjs-node.
+    env.set('IS_TEST', true);
+    tf.backend();
+    const name = tf.getBackend();
+    if (name !== 'cpu') {
+      // Both switches are synchronous: neither backend has anything left to load.
+      void tf.setBackend('cpu');
+      tf.scalar(0).dispose();
+      void tf.setBackend(name);
+    } else tf.scalar(0).dispose();
+    return { name, package: 'active', notes: [] };
+  } catch (cause) {
+    throw new DeviceError(`no tfjs backend is ready: ${(cause as Error).message}`, { cause });
+  } finally {
+    env.set('IS_TEST', was);
+  }
 }
 
 /** Starts the backend that tfjs itself brings, leaving the user's active. Needed before a synchronous switch to it. */

@@ -16,7 +16,7 @@ import type {
   StateSnapshot,
   UnrollSpec,
 } from '../driver.js';
-import { activeBackend, type ChosenBackend, chooseBackend, startCpuBackend, type TfjsBackendName } from './backend.js';
+import { type ChosenBackend, chooseBackend, startCpuBackend, type TfjsBackendName } from './backend.js';
 import { TfjsFunction } from './function.js';
 import { missingKernels } from './kernels.js';
 import { hostNoise } from './noise.js';
@@ -43,15 +43,7 @@ export async function openTfjsDevice(options: TfjsDeviceOptions = {}): Promise<D
   return new TfjsDriver(chosen);
 }
 
-export /**
- * The tfjs device on the backend that is active now, at once. Programs and functions that this backend cannot run go to the cpu backend of
- * tfjs. Throws DeviceError when no backend is ready (await tf.ready() first).
- */
-export function openActiveTfjsDevice(): DeviceDriver {
-  return new TfjsDriver(activeBackend());
-}
-
-class TfjsDriver implements DeviceDriver {
+export class TfjsDriver implements DeviceDriver {
   readonly kind = 'tfjs';
   readonly description: string;
   readonly notes: string[];

@@ -44,11 +44,28 @@ export function planUnroll(spec: UnrollSpec, backend: string): TfjsPlan {
   };
 }
 
-/** 2 M N K of a product, 0 of anything else. */
-function flopsOf(node: GraphNode, nodes: readonly GraphNode[]): number {
-  if (node.op.name !== 'matMul') return 0;
-  const k = nodes[node.inputs[0]].shape.at(node.op.transposeA ? -2 : -1) as number;
-  return 2 * sizeOf(node.shape) * k;
+/** Multiply-adds, counted twice, of products, convolutions and factorisations; 0 of anything else. */
+export function flopsOf(node: GraphNode, nodes: readonly GraphNode[]): number {
+  const { op, shape } = node;
+  const input = (i: number) => nodes[node.inputs[i]].shape;
+  const n = shape.at(-2) ?? 0;
+  switch (op.name) {
+    case 'matMul':
+      return 2 * sizeOf(shape) * (input(0).at(op.transposeA ? -2 : -1) as number);
+    case 'conv':
+    case 'convInputGrad':
+    case 'convFilterGrad': {
+      const filter = op.name === 'convFilterGrad' ? shape : input(1);
+      const windows = op.name === 'conv' ? shape : input(op.name === 'convInputGrad' ? 0 : 1);
+      return 2 * sizeOf(windows.slice(0, 4)) * sizeOf(filter);
+    }
+    case 'cholesky':
+      return (sizeOf(shape) * n) / 3;
+    case 'triangularSolve':
+      return sizeOf(shape) * n;
+    default:
+      return 0;
+  }
 }
 
 function listing(title: string, { graph, uniform }: Schedule, ids: readonly number[]): string[] {
