@@ -3,10 +3,14 @@
  *
  * tfjs 4.22 has no gradient for Equal, Less, Greater, LogicalAnd ... The derivative of where(x > 0, ...), and a second derivative of
  * max, clip, leakyRelu or maximum, go through them and stop with "gradient function not found", though nothing flows
- * along that path. Elu's first derivative is a kernel without a gradient of its own. What is replaced, and why, stands in
- * replaced-gradients.ts.
+ * along that path. Elu's first derivative is a kernel without a gradient of its own. More that is added stands in
+ * gradients-index.ts and gradients-structure.ts; what is replaced, and why, in replaced-gradients.ts.
  */
 import * as tf from '@tensorflow/tfjs';
+import { IMAGE_GRADIENTS } from './image-gradients.js';
+import { INDEX_GRADIENTS } from './gradients-index.js';
+import { STRUCTURE_GRADIENTS } from './gradients-structure.js';
+import { WINDOW_GRADIENTS } from './window-gradients.js';
 import { REPLACED } from './replaced-gradients.js';
 
 type Gradient = tf.GradConfig;
@@ -33,6 +37,8 @@ const zeroGradient = (kernelName: string, names: readonly string[]): Gradient =>
 });
 
 const ADDED: readonly Gradient[] = [
+  ...INDEX_GRADIENTS,
+  ...STRUCTURE_GRADIENTS,
   ...COMPARISONS.map((kernelName) => zeroGradient(kernelName, ['a', 'b'])),
   zeroGradient('LogicalNot', ['x']),
   {
@@ -51,19 +57,24 @@ const ADDED: readonly Gradient[] = [
   },
 ];
 
-/** Gradients of REPLACED that are in force: a trace inside a trace leaves them alone. */
+/** Whole families: what tfjs has of them is replaced, the rest added. */
+const FAMILIES: readonly Gradient[] = [...WINDOW_GRADIENTS, ...IMAGE_GRADIENTS];
+
+/** Replacements that are in force: a trace inside a trace leaves them alone. */
 const inForce = new WeakSet<Gradient>();
 
 /** Runs `f` with these gradients registered, and leaves the registry as it was. */
 export function withTraceGradients<T>(f: () => T): T {
-  const added = ADDED.filter((gradient) => !tf.getGradient(gradient.kernelName));
+  const added = [...ADDED, ...FAMILIES].filter((gradient) => !tf.getGradient(gradient.kernelName));
   const replaced: Gradient[] = [];
   try {
     for (const gradient of added) tf.registerGradient(gradient);
-    for (const [name, mend] of Object.entries(REPLACED)) {
+    const replacements = FAMILIES.map((gradient) => [gradient.kernelName, () => gradient] as const);
+    for (const [name, mend] of [...Object.entries(REPLACED), ...replacements]) {
       const original = tf.getGradient(name);
       if (!original || inForce.has(original)) continue;
       const mended = mend(original);
+      if (mended === original) continue;
       inForce.add(mended);
       replaced.push(original);
       tf.unregisterGradient(name);

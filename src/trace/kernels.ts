@@ -44,7 +44,9 @@ const TRANSPOSES: LoweringTable = { ...POOLING_TRANSPOSES, ...DILATION_TRANSPOSE
 /** tfjs-core exports the name of each kernel under that very name. */
 function knownKernels(): string[] {
   const exported = Object.entries(tf).filter(([name, value]) => name === value);
-  return [...new Set([...exported.map(([name]) => name), ...Object.keys(LOWERINGS), ...Object.keys(TRANSPOSES)])];
+  return [
+    ...new Set([...exported.map(([name]) => name), ...Object.keys(LOWERINGS), ...Object.keys(TRANSPOSES)]),
+  ];
 }
 
 type TensorInput = tf.TensorInfo | null | undefined;
