@@ -7,10 +7,10 @@
  * gradients-index.ts and gradients-structure.ts; what is replaced, and why, in replaced-gradients.ts.
  */
 import * as tf from '@tensorflow/tfjs';
-import { IMAGE_GRADIENTS } from './image-gradients.js';
+import { IMAGE_GRADIENTS } from './gradients-image.js';
 import { INDEX_GRADIENTS } from './gradients-index.js';
 import { STRUCTURE_GRADIENTS } from './gradients-structure.js';
-import { WINDOW_GRADIENTS } from './window-gradients.js';
+import { WINDOW_GRADIENTS } from './gradients-window.js';
 import { REPLACED } from './replaced-gradients.js';
 
 type Gradient = tf.GradConfig;
