@@ -12,6 +12,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exportPrograms(exports);
   exportStates(exports);
   exportRuns(exports);
+  exportFunctionCalls(exports);
   exportNoise(exports);
   return exports;
 }

@@ -52,6 +52,7 @@ Napi::Value liveCounters(const Napi::CallbackInfo& info) {
   };
   set("engines", all.engines);
   set("programs", all.programs);
+  set("functions", all.functions);
   set("states", all.states);
   set("jobs", all.jobs);
   set("threads", all.threads);
@@ -94,8 +95,9 @@ bool disposeAs(Napi::Value value) {
 }
 
 Napi::Value dispose(const Napi::CallbackInfo& info) {
-  if (!disposeAs<Engine>(info[0]) && !disposeAs<LoadedProgram>(info[0]) && !disposeAs<State>(info[0])) {
-    throw Error(kOptionCode, "expected the handle of an engine, a program or a state");
+  if (!disposeAs<Engine>(info[0]) && !disposeAs<LoadedProgram>(info[0]) && !disposeAs<State>(info[0]) &&
+      !disposeAs<LoadedFunction>(info[0]) && !disposeAs<ReverseProgram>(info[0])) {
+    throw Error(kOptionCode, "expected the handle of an engine, a program, a state or a function");
   }
   return info.Env().Undefined();
 }

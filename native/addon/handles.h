@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "errors.h"
+#include "function.h"
 #include "loaded_program.h"
+#include "reverse.h"
 #include "state.h"
 
 namespace unrolled::addon {
@@ -37,9 +39,20 @@ struct HandleKind<State> {
   static constexpr const char* name = "a state";
 };
 template <>
+struct HandleKind<ReverseProgram> {
+  static constexpr napi_type_tag tag{0x756e726f6c6c6564, 6};
+  static constexpr const char* name = "a reverse program";
+};
+template <>
 struct HandleKind<RunControl> {
   static constexpr napi_type_tag tag{0x756e726f6c6c6564, 4};
   static constexpr const char* name = "a run";
+};
+
+template <>
+struct HandleKind<LoadedFunction> {
+  static constexpr napi_type_tag tag{0x756e726f6c6c6564, 5};
+  static constexpr const char* name = "a function";
 };
 
 template <typename T>

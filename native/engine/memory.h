@@ -8,7 +8,7 @@ namespace unrolled {
 
 // What `inspect` prints and leak tests read: live objects and bytes of the whole process.
 struct Counters {
-  std::atomic<int64_t> engines{0}, programs{0}, states{0}, jobs{0}, threads{0};
+  std::atomic<int64_t> engines{0}, programs{0}, functions{0}, states{0}, jobs{0}, threads{0};
   std::atomic<int64_t> programBytes{0}, stateBytes{0}, arenaBytes{0};
 };
 Counters& counters();

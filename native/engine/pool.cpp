@@ -141,27 +141,114 @@ void Pool::runAndWait(const std::shared_ptr<Job>& job) {
 
 void Pool::work(unsigned thread) {
   std::unique_lock lock(mutex_);
+  bool helped = false;
   for (;;) {
-    wake_.wait(lock, [this] { return stop_ || !jobs_.empty(); });
     if (stop_) return;
-    // Take turns: with several jobs waiting, this one goes to the back after each item.
-    std::shared_ptr<Job> job = jobs_.front();
-    if (jobs_.size() > 1) {
-      jobs_.pop_front();
-      jobs_.push_back(job);
+    if (!offers_.empty()) {
+      help(lock, thread);
+      helped = true;
+    } else if (!jobs_.empty()) {
+      runJob(lock, thread);
+    } else if (helped) {
+      stayAwake(lock);
+      helped = false;
+    } else {
+      ++sleeping_;
+      wake_.wait(lock);
+      --sleeping_;
     }
-    ++job->active_;
-    ++busy_;
-    lock.unlock();
-    do {
-      const size_t item = job->next_.fetch_add(1, std::memory_order_relaxed);
-      if (item >= job->items_) break;
-      job->runItem(item, thread);
-    } while (jobCount_.load(std::memory_order_relaxed) <= 1);
-    lock.lock();
-    leave(lock, std::move(job));
-    if (--busy_ == 0) idle_.notify_all();
   }
+}
+
+void Pool::runJob(std::unique_lock<std::mutex>& lock, unsigned thread) {
+  // Take turns: with several jobs waiting, this one goes to the back after each item.
+  std::shared_ptr<Job> job = jobs_.front();
+  if (jobs_.size() > 1) {
+    jobs_.pop_front();
+    jobs_.push_back(job);
+  }
+  ++job->active_;
+  ++busy_;
+  lock.unlock();
+  do {
+    const size_t item = job->next_.fetch_add(1, std::memory_order_relaxed);
+    if (item >= job->items_) break;
+    job->runItem(item, thread);
+  } while (jobCount_.load(std::memory_order_relaxed) <= 1 && offerCount_.load(std::memory_order_relaxed) == 0);
+  lock.lock();
+  leave(lock, std::move(job));
+  if (--busy_ == 0) idle_.notify_all();
+}
+
+void Pool::help(std::unique_lock<std::mutex>& lock, unsigned thread) {
+  Team& team = *offers_.back();
+  team.references_.fetch_add(1, std::memory_order_relaxed);
+  team.present_.fetch_add(1, std::memory_order_relaxed);
+  if (team.open_.fetch_sub(1, std::memory_order_relaxed) == 1) {
+    offers_.pop_back();
+    offerCount_.store(offers_.size(), std::memory_order_relaxed);
+  }
+  ++busy_;
+  lock.unlock();
+  team.work(*this, thread);
+  team.present_.fetch_sub(1, std::memory_order_relaxed);
+  team.references_.fetch_sub(1, std::memory_order_release);
+  lock.lock();
+  if (--busy_ == 0) idle_.notify_all();
+}
+
+void Pool::stayAwake(std::unique_lock<std::mutex>& lock) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::microseconds limit{100};
+  ++awake_;
+  lock.unlock();
+  const auto begin = Clock::now();
+  for (unsigned spins = 1; offerCount_.load(std::memory_order_relaxed) + jobCount_.load(std::memory_order_relaxed) == 0; ++spins) {
+    relaxProcessor();
+    if (spins % 16 != 0) continue;
+    if (Clock::now() - begin > limit) break;
+    if (spins % 512 == 0) std::this_thread::yield();
+  }
+  lock.lock();
+  --awake_;
+}
+
+void Pool::offer(std::unique_lock<std::mutex>& lock, Team& team, unsigned wanted) {
+  const unsigned open = team.open_.load(std::memory_order_relaxed), coming = team.present_.load(std::memory_order_relaxed) + open;
+  if (coming >= wanted) return;
+  const unsigned more = wanted - coming;
+  team.open_.store(open + more, std::memory_order_relaxed);
+  if (open == 0) offers_.push_back(&team);
+  offerCount_.store(offers_.size(), std::memory_order_relaxed);
+  const unsigned wakes = std::min(more - std::min(more, awake_), sleeping_);
+  lock.unlock();
+  for (unsigned i = 0; i < wakes; ++i) wake_.notify_one();
+}
+
+void Pool::withdrawOffer(Team& team) {
+  const std::lock_guard lock(mutex_);
+  std::erase(offers_, &team);
+  offerCount_.store(offers_.size(), std::memory_order_relaxed);
+  team.open_.store(0, std::memory_order_relaxed);
+}
+
+void Pool::runStages(const StagedWork& work, unsigned helpers) {
+  std::unique_lock lock(mutex_);
+  Team* team = nullptr;
+  for (const auto& candidate : teams_) {
+    if (candidate->references_.load(std::memory_order_acquire) == 0) team = candidate.get();
+  }
+  if (!team) {
+    offers_.reserve(teams_.size() + 1);  // so that offering never fails
+    team = teams_.emplace_back(std::make_unique<Team>()).get();
+  }
+  team->begin(work, helpers);
+  offer(lock, *team, helpers);  // early: they wake while this thread begins
+  if (lock.owns_lock()) lock.unlock();
+  team->advance(*this, 0);
+  team->work(*this, kCallingThread);
+  if (team->open_.load(std::memory_order_relaxed) > 0) withdrawOffer(*team);
+  team->references_.fetch_sub(1, std::memory_order_release);
 }
 
 // The last thread to leave an exhausted job ends it. `active_` is read under the mutex, which also orders every item's writes

@@ -2,6 +2,8 @@
 // thread takes which item is not determined, so an item's result must not depend on it.
 //
 // Several jobs at once share the threads item by item, so a short one does not wait for the end of a long one.
+//
+// The threads also help with staged work (team.h), which some thread waits for: that goes before the next item of a job.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -14,7 +16,18 @@
 #include <thread>
 #include <vector>
 
+#include "team.h"
+
 namespace unrolled {
+
+// Tells the processor that this thread spins.
+inline void relaxProcessor() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
 
 class Pool;
 
@@ -84,20 +97,34 @@ class Pool {
   void submit(std::shared_ptr<Job> job);
   // Submits and blocks until the job is over; `onFinished` must be unset.
   void runAndWait(const std::shared_ptr<Job>& job);
+  // Runs all stages, with at most `helpers` of the pool's threads beside the calling one (which may be one of the pool's too), and
+  // returns when they are done. Allocates nothing when as many works have run at once before.
+  void runStages(const StagedWork& work, unsigned helpers);
 
  private:
   friend class Job;
+  friend class Team;
   void work(unsigned thread);
   void withdraw(std::shared_ptr<Job> job);
   void leave(std::unique_lock<std::mutex>& lock, std::shared_ptr<Job> job);
   void quiesce();
+  // Asks for so many helpers that `wanted` are there or on their way. May unlock.
+  void offer(std::unique_lock<std::mutex>& lock, Team& team, unsigned wanted);
+  void withdrawOffer(Team& team);
+  void help(std::unique_lock<std::mutex>& lock, unsigned thread);
+  void runJob(std::unique_lock<std::mutex>& lock, unsigned thread);
+  // Waits a little without sleeping, after staged work: the next one often follows at once, and waking takes longer than it.
+  void stayAwake(std::unique_lock<std::mutex>& lock);
 
   std::mutex mutex_;
   std::condition_variable wake_, idle_;
   std::deque<std::shared_ptr<Job>> jobs_;  // those with items left
   std::vector<Job*> live_;                 // those that are not over
   std::atomic<size_t> jobCount_{0};
-  unsigned busy_ = 0;
+  std::vector<std::unique_ptr<Team>> teams_;  // in use and free
+  std::vector<Team*> offers_;                 // those that wait for helpers
+  std::atomic<size_t> offerCount_{0};
+  unsigned busy_ = 0, sleeping_ = 0, awake_ = 0;
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };

@@ -380,6 +380,7 @@ describe.runIf(loaded.ok)(`the addon by itself${absent}`, () => {
     expect(native.counters()).toEqual({
       engines: 0,
       programs: 0,
+      functions: 0,
       states: 0,
       jobs: 0,
       threads: 0,
