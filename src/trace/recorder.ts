@@ -107,6 +107,8 @@ export class Recorder extends tf.KernelBackend {
   pendingError: TraceError | undefined;
   /** The draws of this trace: one numbering, whoever makes them. */
   rng: Rng | undefined;
+  /** How many there have been. */
+  draws = 0;
   /** Where given, a variable captured from outside becomes an input of the graph, read at every call; listed in that order. */
   variables: tf.Variable[] | undefined;
   /** Where given, every tensor captured from outside becomes an input of the graph; listed in that order. */

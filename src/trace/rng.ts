@@ -58,15 +58,28 @@ function checkInt32(value: unknown, name: string): number {
   return value as number;
 }
 
+/**
+ * Runs `f` with the draws numbered from `first` on, as they were when it ran before: evaluated again for its derivative, a function makes the
+ * same draws. The numbering afterwards goes on where it was.
+ */
+export function drawAgain<T>(recorder: Recorder, first: number, f: () => T): T {
+  const { draws } = recorder;
+  recorder.draws = first;
+  try {
+    return f();
+  } finally {
+    recorder.draws = Math.max(draws, recorder.draws);
+  }
+}
+
 /** The rng of one trace. */
 export function tracedRng(recorder: Recorder): Rng {
-  let draws = 0;
   const draw = (kind: RandomKind, shape: unknown, options: unknown, dtype: DType): tf.Tensor => {
     const method = kind.distribution;
     const checked = checkDrawShape(shape, method);
     const share = checkShare(options, method);
-    if (draws > MAX_DRAW) throw new OptionError(`a function can make at most ${MAX_DRAW + 1} draws`);
-    const op = { name: 'random', kind, share, draw: draws++ } as const;
+    if (recorder.draws > MAX_DRAW) throw new OptionError(`a function can make at most ${MAX_DRAW + 1} draws`);
+    const op = { name: 'random', kind, share, draw: recorder.draws++ } as const;
     return recorder.tensor(recorder.emitter.builder.add(op, [], { shape: checked, dtype }));
   };
   return {

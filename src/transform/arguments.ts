@@ -229,3 +229,22 @@ export function valuesOf(value: ArgumentLeaf, { shape, dtype, path }: LeafSpec, 
   const at = leafName(path, name);
   return toTyped(readRaw(given, at).values, dtype, at);
 }
+
+/** A leaf as a tensor of the active backend. Throws OptionError, ShapeError naming `what`. */
+export function asTensor(value: unknown, what: string): tf.Tensor {
+  if (value instanceof tf.Tensor) return value;
+  const { values, shape, dtype } = readRaw(value, what);
+  return tf.tensor(toTyped(values, dtype, what), (shape ?? [values.length]).slice(), dtype);
+}
+
+/** Arguments as the compiled function would see them: tensors for numbers and arrays. */
+export function tensorsIn(args: readonly unknown[], options: ArgumentOptions): unknown[] {
+  const { leaves } = readArguments(args, options);
+  const layout = layoutOf(args, options);
+  const tensors = leaves.map((leaf, i) => {
+    if (leaf instanceof tf.Tensor) return leaf;
+    const { shape, dtype } = layout.leaves[i];
+    return tf.tensor(valuesOf(leaf, layout.leaves[i], options.name), shape.slice(), dtype);
+  });
+  return layout.rebuild(tensors);
+}

@@ -1,12 +1,11 @@
 /** Compiling a function of tensors: traced once for each signature of its arguments, run by a device as a whole. */
-import * as tf from '@tensorflow/tfjs';
 import { OptionError } from '../errors.js';
 import { checkChoice, checkInteger, checkKeys } from '../options.js';
 import { describe, toSeed } from '../random/philox.js';
 import { activeTrace } from '../trace/active.js';
 import type { Recorder } from '../trace/recorder.js';
 import type { Rng } from '../trace/rng.js';
-import { layoutOf, readArguments, valuesOf } from './arguments.js';
+import { tensorsIn } from './arguments.js';
 import { asTensors, type Body, Compiled, type CompileSettings } from './compiled.js';
 import type { DeviceChoice } from './default-device.js';
 import { Device } from './device.js';
@@ -95,18 +94,6 @@ export function settingsOf(options: JitOptions, where: string, defaultName: stri
     staticArgs,
     shapes: shapes as CompileSettings['shapes'],
   };
-}
-
-/** The arguments as the compiled function would see them: tensors for numbers and arrays. */
-function tensorsIn(args: readonly unknown[], settings: CompileSettings): unknown[] {
-  const { leaves } = readArguments(args, settings);
-  const layout = layoutOf(args, settings);
-  const tensors = leaves.map((leaf, i) => {
-    if (leaf instanceof tf.Tensor) return leaf;
-    const { shape, dtype } = layout.leaves[i];
-    return tf.tensor(valuesOf(leaf, layout.leaves[i], settings.name), shape.slice(), dtype);
-  });
-  return layout.rebuild(tensors);
 }
 
 function inlined(
