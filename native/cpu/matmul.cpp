@@ -50,8 +50,7 @@ MatmulPlan* planMatmul(Reader& reader, int lanes, Arena& arena) {
   plan->cm = c.strides[0];
   plan->cn = c.strides[1];
   plan->splat = mode == 1 && !a.varying && !b.varying;
-  planProduct(plan->product, plan->splat ? 0 : mode, lanes, plan->m, plan->n, k, a, b, plan->splat ? plan->n : plan->cm,
-              plan->splat ? 1 : plan->cn, ProductUse::kOnce);
+  planProduct(plan->product, plan->splat ? 0 : mode, lanes, plan->m, plan->n, k, a, b, ProductUse::kOnce);
   plan->resultOffset = (plan->product.packBytes + 63) & ~size_t{63};
   plan->scratchBytes = plan->resultOffset + (plan->splat ? size_t{4} * static_cast<size_t>(plan->m) * static_cast<size_t>(plan->n) : 0);
   return plan;

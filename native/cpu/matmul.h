@@ -1,4 +1,4 @@
-// MATMUL: products over rows of lanes, and (both operands uniform) ordinary products of small matrices.
+// MATMUL: products over rows of lanes, and (both operands uniform) ordinary products of matrices.
 #pragma once
 #include "arena.h"
 #include "matmul_tiles.h"
@@ -19,7 +19,7 @@ enum class Packing : uint8_t {
   kWhole,  // all of B, for all row blocks of one product
 };
 
-// How a product C = A B is computed. Products are turned so that B varies whenever one operand does (C^T = B^T A^T): `swapped`.
+// How a product C = A B is computed. Where an operand varies, products are turned so that B varies whenever one operand does (C^T = B^T A^T): `swapped`.
 struct ProductPlan {
   int mode;
   bool swapped, uniformA;
@@ -42,7 +42,7 @@ enum class ProductUse : uint8_t {
 
 // Decides tiles and blocks. kUpdate takes mode 1, and a depth that canUpdate.
 void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, int32_t k, const Operand& a, const Operand& b,
-                 int64_t cm, int64_t cn, ProductUse use);
+                 ProductUse use);
 // Whether products of this depth are computed in one piece, so that a tile can finish what it starts.
 bool canUpdate(int32_t k);
 

@@ -23,6 +23,9 @@ namespace {
 
 // What a block of the product may take of the first-level cache.
 constexpr int64_t kBlockWords = 6144;
+// Where everything is uniform a block is big enough to make up for copying its rows of A and columns of B together, and small
+// enough for the second-level cache.
+constexpr int32_t kUniformBlockRows = 192, kUniformBlockColumns = 256;
 
 size_t align(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 
@@ -31,6 +34,12 @@ int32_t atLeast(int64_t x, int32_t low, int32_t high) {
 }
 
 void chooseBlocks(MatmulElementwisePlan& plan) {
+  if (plan.product.mode == 0) {
+    plan.blockColumns = plan.n < kUniformBlockColumns ? plan.n : kUniformBlockColumns;
+    const int32_t rows = plan.n < kUniformBlockColumns && plan.n > 0 ? kUniformBlockRows * kUniformBlockColumns / plan.n : kUniformBlockRows;
+    plan.blockRows = plan.m < rows ? plan.m : rows;
+    return;
+  }
   const int64_t row = plan.rowWords;
   const int tile = plan.product.passes ? plan.product.pass[0].rows : 1;
   const int64_t depths = (plan.product.depth + plan.product.depthBlock - 1) / (plan.product.depthBlock ? plan.product.depthBlock : 1);
@@ -71,13 +80,12 @@ MatmulElementwisePlan* planMatmulElementwise(Reader& reader, int lanes, Arena& a
   plan->splat = plan->mode == 1 && !plan->a.varying && !plan->b.varying;
   plan->rowWords = plan->mode == 0 ? 1 : lanes;
   if (plan->mode == 1 && !plan->splat && canUpdate(k) && isUpdate(reader, lanes, plan->update)) {
-    planProduct(plan->product, 1, lanes, plan->m, plan->n, k, plan->a, plan->b, plan->update.w.strides[0], plan->update.w.strides[1],
-                ProductUse::kUpdate);
+    planProduct(plan->product, 1, lanes, plan->m, plan->n, k, plan->a, plan->b, ProductUse::kUpdate);
     plan->packOffset = align(sizeof(float) * static_cast<size_t>(lanes));
     plan->scratchBytes = plan->packOffset + plan->product.packBytes;
     return plan;
   }
-  planProduct(plan->product, plan->splat ? 0 : plan->mode, lanes, plan->m, plan->n, k, plan->a, plan->b, plan->n, 1, ProductUse::kBlocks);
+  planProduct(plan->product, plan->splat ? 0 : plan->mode, lanes, plan->m, plan->n, k, plan->a, plan->b, ProductUse::kBlocks);
   chooseBlocks(*plan);
   plan->group = planElementwise(reader, plan->mode, lanes, arena, true, plan->blockColumns);
   if (!plan->group) return nullptr;

@@ -1,21 +1,13 @@
 // Planning and running one product: which tiles, in which order, and what is copied together first.
 #include "matmul.h"
+#include "matmul_uniform.h"
 #include "rows.h"
 
 namespace unrolled::UNROLLED_LEVEL {
 namespace {
 
 // A panel of B of this many rows of k stays in the first-level cache while all rows of A pass over it.
-constexpr int64_t kDepthBlock = 128, kDepthBlockUniform = 256;
-
-int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// `count` things in `pieces` nearly equal pieces: the first ones are one longer.
-struct Cut {
-  int64_t pieces, size, longer;
-  Cut(int64_t count, int64_t most) : pieces(ceilDivide(count, most)), size(count / pieces), longer(count % pieces) {}
-  int64_t length(int64_t i) const { return size + (i < longer); }
-};
+constexpr int64_t kDepthBlock = 128;
 
 // Cycles for one step of k of a tile, in units of one vector operation of which two start per cycle: multiply-adds, loads, and
 // the latency of a multiply-add, which few accumulators can't hide.
@@ -171,51 +163,6 @@ void runLanes(const ProductPlan& plan, const float* a, const float* b, int64_t r
   }
 }
 
-// Both uniform: columns take the place of lanes. B comes in packed panels of two vectors of columns.
-void runUniform(const ProductPlan& plan, const float* a, const float* b, int64_t m, int64_t n, float* c, int64_t cm, int64_t cn,
-                float* pack) {
-  constexpr int64_t kPanel = 2 * W;
-  float* packedC = pack + plan.depthBlock * kPanel;
-  const int most = plan.pass[0].rows;
-  const Cut rows(m, most);
-  const int64_t bk = plan.b.strides[0], bn = plan.b.strides[1];
-  for (int64_t column = 0; column < n; column += kPanel) {
-    const int64_t width = n - column < kPanel ? n - column : kPanel;
-    const bool direct = width == kPanel && cn == 1;
-    const int span = width <= W ? kOneVector : kTwoVectors;
-    const int64_t panelWidth = spanLanes(span);
-    float* to = direct ? c + column : packedC;
-    const int64_t toRow = direct ? cm : kPanel;
-    for (int64_t k0 = 0; k0 == 0 || k0 < plan.depth; k0 += plan.depthBlock) {
-      const int64_t k = plan.depth - k0 < plan.depthBlock ? plan.depth - k0 : plan.depthBlock;
-      const float* panel = b + k0 * bk + column * bn;
-      int64_t panelRow = bk;
-      if (bn != 1 || width != panelWidth) {
-        if (bn == 1) {
-          for (int64_t i = 0; i < k; i++)
-            for (int64_t w = 0; w < panelWidth; w++) pack[i * panelWidth + w] = w < width ? panel[i * bk + w] : 0.0f;
-        } else {
-          for (int64_t w = 0; w < panelWidth; w++)
-            for (int64_t i = 0; i < k; i++) pack[i * panelWidth + w] = w < width ? panel[i * bk + w * bn] : 0.0f;
-        }
-        panel = pack;
-        panelRow = panelWidth;
-      }
-      const TileArguments arguments{plan.a.strides[0], plan.a.strides[1], panelRow, 0, toRow, 0, nullptr, nullptr, 1, 0, 0, 0};
-      int64_t row = 0;
-      for (int64_t i = 0; i < rows.pieces; i++) {
-        const int64_t height = rows.length(i);
-        tileKernel(true, k0 > 0 ? Finish::kContinue : Finish::kStore, false, span, static_cast<int>(height), 1)(
-            a + row * arguments.am + k0 * arguments.ak, panel, to + row * toRow, arguments, k);
-        row += height;
-      }
-    }
-    if (direct) continue;
-    for (int64_t row = 0; row < m; row++)
-      for (int64_t w = 0; w < width; w++) c[row * cm + (column + w) * cn] = packedC[row * kPanel + w];
-  }
-}
-
 // What one span reads of B should stay below this to be left where it is.
 constexpr int64_t kSmallB = 16384;
 // Below this depth writing C out is a large part of a tile's work.
@@ -248,11 +195,11 @@ void choosePacking(ProductPlan& plan, int lanes, ProductUse use) {
 bool canUpdate(int32_t k) { return k < kDepthBlock + kDepthBlock / 2; }
 
 void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, int32_t k, const Operand& a, const Operand& b,
-                 int64_t cm, int64_t cn, ProductUse use) {
+                 ProductUse use) {
   plan.mode = mode;
   plan.rowWords = mode == 0 ? 1 : lanes;
-  // B has to vary if one of them does; where none does, C's columns have to be the dense dim.
-  plan.swapped = mode == 0 ? (cn != 1 && cm == 1) || (n < m && n < W && cm == 1) : a.varying && !b.varying;
+  // B has to vary if one of them does.
+  plan.swapped = mode != 0 && a.varying && !b.varying;
   plan.a = plan.swapped ? b : a;
   plan.b = plan.swapped ? a : b;
   if (plan.swapped) {
@@ -269,11 +216,7 @@ void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, i
   plan.passes = 0;
   if (m == 0 || n == 0) return;
   if (mode == 0) {
-    plan.depthBlock = k < kDepthBlockUniform ? (k ? k : 1) : kDepthBlockUniform;
-    const Choice choice = chooseTile(true, kTwoVectors, plan.rows, 1, k);
-    plan.pass[0] = {kTwoVectors, 0, 1, choice.rows, 1};
-    plan.passes = 1;
-    plan.packBytes = static_cast<size_t>(plan.depthBlock + plan.rows) * 2 * W * sizeof(float);
+    plan.packBytes = uniformProductScratch(m, n, k);
     return;
   }
   ProductPlan best = plan;
@@ -295,8 +238,8 @@ void runProduct(const ProductPlan& plan, const float* a, const float* b, int32_t
   if (m == 0 || n == 0) return;
   float* packed = alignedFloats(pack);
   if (plan.mode == 0) {
-    if (plan.swapped) runUniform(plan, a + n0 * plan.a.strides[0], b + m0 * plan.b.strides[1], n, m, c, cn, cm, packed);
-    else runUniform(plan, a + m0 * plan.a.strides[0], b + n0 * plan.b.strides[1], m, n, c, cm, cn, packed);
+    const int64_t am = plan.a.strides[0], bn = plan.b.strides[1];
+    runUniformProduct({a + m0 * am, b + n0 * bn, c, am, plan.a.strides[1], plan.b.strides[0], bn, cm, cn, m, n, plan.depth}, packed);
   } else if (plan.swapped) {
     runLanes(plan, a, b, n0, n, m0, m, c, cn, cm, packed, rate);
   } else {
