@@ -7,9 +7,10 @@ import type { ConstantPool } from './constants.js';
 import type { Memory } from './emit-unit.js';
 import type { Place } from './instructions.js';
 import { needsCopy } from './operands.js';
+import { isWholeUnder } from './overwrites.js';
 import type { Item, Schedule } from './schedule.js';
 import type { Level, Unit, UnitGraph } from './units.js';
-import { isWhole, type Value } from './values.js';
+import type { Value } from './values.js';
 import { Space, type SpaceCode } from './words.js';
 
 /** Fixed places that both graphs of an unroll share. */
@@ -253,10 +254,7 @@ export class GraphLayout implements Memory {
           nodes[k].inputs.every(
             (y) =>
               this.#buffers.get(`node ${values[y].base}`)?.request !== found.request ||
-              (k !== unit.product &&
-                isWhole(values[y], nodes[y], nodes[values[y].base]) &&
-                nodes[y].shape.length === nodes[result].shape.length &&
-                nodes[y].shape.every((d, i) => d === nodes[result].shape[i])),
+              (k !== unit.product && isWholeUnder(graph, values, y, result)),
           ),
         );
         if (elementwise) return base;

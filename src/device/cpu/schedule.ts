@@ -6,9 +6,9 @@
  */
 import { type Graph, sizeOf } from '../../graph/graph.js';
 import type { LeafSpec } from '../driver.js';
-import { type Level, reaches, type Unit, type UnitGraph } from './units.js';
+import { Overwrites } from './overwrites.js';
+import type { Level, Unit, UnitGraph } from './units.js';
 import { isWhole, type Value } from './values.js';
-import { isContiguous } from './views.js';
 
 /** One entry of a block: a unit, or a copy between the state and the arena. */
 export type Item =
@@ -35,9 +35,7 @@ export function scheduleStep(
 ): Schedule {
   const { nodes } = graph;
   const { units, unitOf } = unitGraph;
-  const after = new Map<Unit, Set<Unit>>();
-  const predecessors = (unit: Unit): Unit[] => [...unitGraph.inputsOf(unit), ...(after.get(unit) ?? [])];
-  const comesAfter = (unit: Unit, other: Unit): boolean => reaches(unit, other, predecessors);
+  const overwrites = new Overwrites(graph, values, unitGraph, (unit) => unit.level === 'step');
 
   const leafNode = state.map((leaf) =>
     nodes.findIndex((n) => n.op.name === 'input' && n.op.role === 'state' && n.op.path === leaf.path),
@@ -67,44 +65,14 @@ export function scheduleStep(
   });
 
   function canWriteInPlace(node: number, leaf: number): boolean {
-    const value = values[node];
-    const writer = unitOf[value.base];
-    if (writer?.level !== 'step' || writer.uniform || inPlace.has(value.base)) return false;
-    const whole =
-      value.offset === 0 &&
-      isContiguous(nodes[node].shape, value.strides) &&
-      sizeOf(nodes[node].shape) === sizeOf(nodes[value.base].shape);
-    if (!whole) return false;
-    const old = leafNode[leaf];
-    if (old < 0) return true;
-    const readers: Unit[] = [];
-    for (const unit of units) {
-      const reads = unit.nodes.flatMap((m) => nodes[m].inputs.map((x) => ({ by: m, x })));
-      const ofLeaf = reads.filter(({ x }) => values[x].base === old);
-      if (ofLeaf.length === 0) continue;
-      if (unit !== writer) readers.push(unit);
-      else if (writer.kind !== 'group') return false;
-      // A group may read what it overwrites, element for element; its product may not.
-      else if (ofLeaf.some(({ by, x }) => by === writer.product || !isWholeUnder(x, old, value.base)))
-        return false;
-    }
+    const { base } = values[node];
+    const writer = unitOf[base];
+    if (writer?.level !== 'step' || writer.uniform || inPlace.has(base)) return false;
     // A view of the old leaf may also be reported or committed elsewhere; those were saved first.
-    if (readers.some((reader) => reader.level === 'step' && comesAfter(reader, writer))) return false;
-    const edges = after.get(writer) ?? new Set<Unit>();
-    for (const reader of readers) if (reader.level === 'step') edges.add(reader);
-    after.set(writer, edges);
-    return true;
+    return overwrites.isRelocatable(node) && overwrites.tryOverwrite(node, leafNode[leaf]);
   }
 
-  function isWholeUnder(x: number, old: number, result: number): boolean {
-    return (
-      isWhole(values[x], nodes[x], nodes[old]) &&
-      nodes[x].shape.length === nodes[result].shape.length &&
-      nodes[x].shape.every((d, i) => d === nodes[result].shape[i])
-    );
-  }
-
-  const order = topological(units, predecessors);
+  const order = topological(units, overwrites.predecessors);
   const saves: Item[] = [...saved].map((node) => ({ kind: 'save', node }));
   const at = (level: Level): Item[] =>
     order.filter((u) => u.level === level).map((unit) => ({ kind: 'unit', unit }));
@@ -146,7 +114,7 @@ export function scheduleInit(
 }
 
 /** Depth-first along the order in which the user wrote the ops, so that a value is made near where it is used. */
-function topological(units: readonly Unit[], predecessors: (unit: Unit) => Unit[]): Unit[] {
+export function topological(units: readonly Unit[], predecessors: (unit: Unit) => Unit[]): Unit[] {
   const done = new Set<Unit>();
   const order: Unit[] = [];
   const first = (u: Unit) => u.nodes[u.nodes.length - 1];
