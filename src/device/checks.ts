@@ -2,7 +2,14 @@
 import { OptionError, ShapeError } from '../errors.js';
 import { type DType, sizeOf, type TypedArray } from '../graph/graph.js';
 import { describe } from '../random/philox.js';
-import type { LeafSpec, RunRequest, StateSnapshot, ThetaInput, UnrollSpec } from './driver.js';
+import type {
+  LeafSpec,
+  ReverseRequest,
+  RunRequest,
+  StateSnapshot,
+  ThetaInput,
+  UnrollSpec,
+} from './driver.js';
 
 const ARRAY_OF: Readonly<Record<DType, new (n: number) => TypedArray>> = {
   float32: Float32Array,
@@ -97,6 +104,33 @@ export function checkRun(spec: UnrollSpec, request: RunRequest): void {
       `record 'perStep' of ${request.steps} steps of ${particles} particles is more than 2^32 - 1 losses: run fewer steps at a time, or record 'sum'`,
     );
   checkTheta(spec, request.theta, particles, request.antithetic);
+}
+
+/** What a reverse request has beside a run's. @throws OptionError, ShapeError naming the leaf */
+export function checkReverse(spec: UnrollSpec, request: ReverseRequest): void {
+  const { particles } = request.state;
+  const { finalCotangents, lossWeights } = request;
+  if (finalCotangents !== undefined) {
+    if (finalCotangents.length !== spec.state.length)
+      throw new ShapeError(
+        `finalCotangents has one entry per leaf of the state (${spec.state.length}), got ${finalCotangents.length}`,
+      );
+    spec.state.forEach((leaf, i) => {
+      const values = finalCotangents[i];
+      if (values === undefined) return;
+      if (leaf.dtype !== 'float32')
+        throw new OptionError(`the state "${leaf.path}" is ${leaf.dtype} and has no cotangent`);
+      const wanted = particles * sizeOf(leaf.shape);
+      if (!(values instanceof Float32Array) || values.length !== wanted)
+        throw new ShapeError(
+          `the final cotangent of "${leaf.path}" must be a Float32Array of ${wanted} elements, got ${values?.length}`,
+        );
+    });
+  }
+  if (lossWeights !== undefined && !(lossWeights instanceof Float32Array && lossWeights.length === particles))
+    throw new ShapeError(
+      `lossWeights must be a Float32Array of ${particles} particles, got ${lossWeights?.length}`,
+    );
 }
 
 function checkTheta(spec: UnrollSpec, theta: ThetaInput, particles: number, antithetic: boolean): void {

@@ -204,14 +204,17 @@ export interface LoadedFunction {
  * leaves and the accumulated gradient of theta are its own state.
  *
  * `backwardStep`: inputs theta, data, t, particle, role 'primal' (the state before the step, by leaf path), role 'state' with paths
- * `cotangent.<state path>` (float32 leaves only) and `gradient.<theta path>`; outputs `state.cotangent.<path>`, the cotangent before the step of
- * (sum of losses so far), and `state.gradient.<path>`, the gradient with this step's share added. Draws are those of the step (stream 0).
- * `backwardInit`: inputs theta, data, particle, role 'state' as above; outputs the same: the gradient with the share of init
+ * `cotangent.<state path>` (float32 leaves only), `gradient.<theta path>` and `lossWeight` (a scalar); outputs `state.cotangent.<path>`: the
+ * cotangent before the step of lossWeight * loss + cotangent . next state; `state.gradient.<path>`: the gradient with this step's share added;
+ * `state.lossWeight` as it was; and `loss`, a constant 0. Draws are those of the step (stream 0).
+ * `backwardInit`: inputs theta, data, particle, role 'state' as above; outputs `state.*` the same: the gradient with the share of init
  * added, and cotangents 0. Applied to the particles whose episode began at the step just gone back through. Draws are those of init (stream 1).
+ * `state`: the leaves of role 'state', in order: cotangents, gradients, lossWeight.
  */
 export interface ReverseSpec {
   readonly backwardInit: Graph;
   readonly backwardStep: Graph;
+  readonly state: readonly LeafSpec[];
 }
 
 /** Which states of the forward sweep are kept; the others are computed again. */
@@ -235,15 +238,27 @@ export interface ReverseResult extends RunResult {
   readonly thetaGradients: Float32Array;
   /** Per leaf of `spec.state`, [particles, ...shape] float32, with respect to the state the run began with; undefined for int32 and bool leaves; zero where it was fresh. */
   readonly stateGradients: readonly (Float32Array | undefined)[];
+  readonly cost: ReverseCost;
+}
+
+/** What a reverse run takes, known before it runs. */
+export interface ReverseCost {
+  /** Steps advanced per particle: those of the run, and those repeated. */
   readonly forwardSteps: number;
-  /** Bytes of kept states and working memory at the peak, over all threads. */
+  /** States kept at a time. */
+  readonly slots: number;
+  /** Bytes of the kept states at the peak, over all particles that are under way at once. */
+  readonly keptBytes: number;
+  /** All that going back takes beside the particles' own states: kept states, cotangents, gradients, arenas. */
   readonly peakBytes: number;
 }
 
 export interface LoadedReverse {
   run(request: ReverseRequest): Promise<ReverseResult>;
-  /** What `run` will report as peakBytes and forwardSteps (per particle). */
-  memory(steps: number, particles: number, schedule: CheckpointSchedule): { readonly peakBytes: number; readonly forwardSteps: number };
+  /** What a run takes; `run` reports the same. */
+  cost(steps: number, particles: number, schedule: CheckpointSchedule): ReverseCost;
+  /** Bytes that one kept state takes, of all particles under way at once. */
+  slotBytes(particles: number): number;
   plan(): ProgramPlan;
   dispose(): void;
   [Symbol.dispose](): void;

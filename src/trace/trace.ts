@@ -48,7 +48,8 @@ export interface Traced {
   readonly captures: readonly tf.Tensor[];
 }
 
-function isTraceLeaf(x: unknown): x is TraceLeaf {
+/** Whether a traced function may return `x` as a leaf. */
+export function isTraceLeaf(x: unknown): x is TraceLeaf {
   return x instanceof tf.Tensor || typeof x === 'number' || typeof x === 'boolean';
 }
 

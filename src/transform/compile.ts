@@ -1,6 +1,6 @@
 /** From a definition to what a device takes: traced graphs and the leaves of theta, state and data. */
 import * as tf from '@tensorflow/tfjs';
-import type { LeafSpec, UnrollSpec } from '../device/driver.js';
+import type { LeafSpec, ReverseSpec, UnrollSpec } from '../device/driver.js';
 import { OptionError, ShapeError } from '../errors.js';
 import { type Graph, type Shape, sizeOf, type TypedArray } from '../graph/graph.js';
 import { optimize } from '../graph/passes/index.js';
@@ -8,7 +8,8 @@ import { checkKeys } from '../options.js';
 import { describe } from '../random/philox.js';
 import type { Rng } from '../trace/rng.js';
 import { type FlatTree, flatten } from '../trace/structure.js';
-import { type Traced, type TraceInput, trace } from '../trace/trace.js';
+import { isTraceLeaf, type Traced, type TraceInput, type TraceLeaf, trace } from '../trace/trace.js';
+import { traceBackward } from './backward.js';
 import { checkDefinition, type UnrollDefinition } from './define.js';
 import { LeafShape, type SpecTree } from './leaf.js';
 import { ThetaLayout } from './theta-layout.js';
@@ -26,6 +27,8 @@ export interface CompiledUnroll<Theta> {
   rebuildState(leaves: readonly TypedArray[]): unknown;
   /** The inverse. Throws OptionError or ShapeError naming the path. */
   flattenState(state: unknown, particles: number): TypedArray[];
+  /** Traces what goes back through a step. Throws like `compileUnroll`, and TraceError where something has no gradient. */
+  reverse(): ReverseSpec;
 }
 
 /** How a leaf that is the whole structure is called in a graph. */
@@ -121,6 +124,11 @@ function formatLeaf({ shape, dtype }: { readonly shape: Shape; readonly dtype: s
 function leafOf(traced: Traced, index: number): LeafSpec {
   const { shape, dtype } = traced.graph.nodes[traced.structure.leaves[index]];
   return { path: traced.structure.paths[index] || ROOT, shape, dtype };
+}
+
+/** A number or boolean in a state, as the trace takes it. */
+function asTensor(leaf: TraceLeaf): tf.Tensor {
+  return leaf instanceof tf.Tensor ? leaf : tf.scalar(leaf, typeof leaf === 'boolean' ? 'bool' : 'float32');
 }
 
 /** What `step` returned, checked key by key while tracing, so that messages name what the user wrote. */
@@ -270,6 +278,21 @@ export function compileUnroll<Theta, State, D, Metrics>(
     data: dataLayout.values,
     readData: dataLayout.read,
     rebuildState: (leaves) => stateTree.rebuild(leaves),
+    reverse: () =>
+      traceBackward(spec, shared, {
+        init: (tensors, rng) => {
+          const made = init(context(tensors, rng).base as never);
+          return flatten(made, isTraceLeaf, 'state').leaves.map(asTensor);
+        },
+        step: (tensors, rng) => {
+          const { base, rest } = context(tensors, rng);
+          const [t, ...leaves] = rest;
+          const result = checkStepResult(step({ ...base, t, state: stateTree.rebuild(leaves) } as never));
+          const next = flatten(result.state, isTraceLeaf, 'state');
+          const order = state.map(({ path }) => next.paths.findIndex((other) => (other || ROOT) === path));
+          return { loss: result.loss, state: order.map((i) => asTensor(next.leaves[i])) };
+        },
+      }),
     flattenState: (tree, particles) => {
       return matchValues(stateSpec, tree, 'state').map(({ value }, i) => {
         const { values } = readRaw(value, `state at "${state[i].path}"`);
