@@ -8,6 +8,8 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { sizeOf } from '../graph/graph.js';
+import { unsortedSegmentSum } from './gradients-index.js';
+import { complexAbs } from './gradients-structure.js';
 
 type Gradient = tf.GradConfig;
 type GradientInputs = Record<string, () => tf.Tensor>;
@@ -60,12 +62,16 @@ const tile = (original: Gradient): Gradient => ({
  */
 const gather = (original: Gradient): Gradient => ({
   ...original,
-  gradFunc: (dy, saved, attributes) => {
+  gradFunc: (dy, saved, attributes): GradientInputs => {
     const [x, indices] = saved as tf.Tensor[];
     const { axis, batchDims } = attributes as unknown as { axis: number; batchDims: number | null };
     const along = axis < 0 ? axis + x.rank : axis;
     const shared = (batchDims ?? 0) < 0 ? batchDims! + indices.rank : (batchDims ?? 0);
-    if (shared === 0 || shared !== along) return original.gradFunc(dy, saved, attributes);
+    // tfjs hands the indices on as their own gradient, which it then refuses for their dtype where they come from x (topk, argMax).
+    const none = () => tf.zeros(indices.shape, 'float32');
+    if (shared === 0 || shared !== along) {
+      return { ...(original.gradFunc(dy, saved, attributes) as GradientInputs), indices: none };
+    }
     const batch = sizeOf(x.shape.slice(0, shared));
     const rows = x.shape[along];
     return {
@@ -81,7 +87,7 @@ const gather = (original: Gradient): Gradient => ({
         const sums = tf.unsortedSegmentSum(values, tf.reshape(all, [all.size]) as tf.Tensor1D, batch * rows);
         return tf.reshape(sums, x.shape);
       },
-      indices: () => indices,
+      indices: none,
     };
   },
 });
@@ -90,6 +96,8 @@ const gather = (original: Gradient): Gradient => ({
 export const REPLACED: Readonly<Record<string, (original: Gradient) => Gradient>> = {
   Tile: tile,
   GatherV2: gather,
+  UnsortedSegmentSum: unsortedSegmentSum,
+  ComplexAbs: complexAbs,
   Cumsum: (original) => ({
     ...original,
     gradFunc: (dy, _, attributes) => {
