@@ -37,7 +37,14 @@ void packRows(float* to, int64_t width, const float* from, int64_t depthStride, 
 }  // namespace
 
 void packPanel(float* to, int64_t width, const float* from, int64_t lineStride, int64_t depthStride, int64_t lines, int64_t depth) {
-  for (int64_t group = 0; group < lines; group += W) {
+  int64_t group = 0;
+  if (lineStride == 1 && lines >= 2 * W) {
+    // Row by row, as far as whole vectors go: cold rows are then fetched once.
+    group = lines / W * W;
+    for (int64_t k = 0; k < depth; k++)
+      for (int64_t j = 0; j < group; j += W) store(to + k * width + j, load(from + k * depthStride + j));
+  }
+  for (; group < lines; group += W) {
     const int64_t count = lines - group < W ? lines - group : W;
     const float* source = from + group * lineStride;
     if (lineStride == 1) {

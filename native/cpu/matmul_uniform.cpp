@@ -18,7 +18,7 @@ int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 bool packsA(const UniformProduct& p) { return p.n > (p.ak == 1 ? 3 : 1) * kUniformWidth && p.m > 1; }
 // Copying B is worth it when several tiles of rows pass over it. What is read in place has to be whole vectors.
 bool packsB(const UniformProduct& p, int64_t columns) {
-  return p.bn != 1 || columns % W != 0 || p.m > 2 * kUniformRows;
+  return p.bn != 1 || columns % W != 0 || p.m > 12 * kUniformRows;
 }
 
 struct Scratch {
@@ -45,6 +45,8 @@ void runPanel(const UniformProduct& p, const Scratch& scratch, bool packedA, int
     arguments.bStep = width;
   }
   const bool direct = p.cn == 1;
+  // The next panel's rows lie too far apart for the hardware to foresee: some are fetched after every tile.
+  const bool fetch = p.bn == 1 && column + width < p.n;
   const Cut cut(rows, kUniformRows);
   UniformTile tile;
   for (int64_t i = 0, row = 0; i < cut.pieces; i++) {
@@ -59,6 +61,10 @@ void runPanel(const UniformProduct& p, const Scratch& scratch, bool packedA, int
       for (int64_t r = 0; r < height; r++)
         for (int64_t j = 0; j < columns; j++) tile.c[r][j] = c[r * p.cm + j * p.cn];
     uniformTileKernel(static_cast<int>(height), vectors)(tile, arguments);
+    if (fetch) {
+      for (int64_t k = depth * i / cut.pieces, end = depth * (i + 1) / cut.pieces; k < end; k++)
+        for (int64_t j = 0; j < width; j += 16) __builtin_prefetch(b + k * p.bk + width + j);
+    }
     if (!direct)
       for (int64_t r = 0; r < height; r++)
         for (int64_t j = 0; j < columns; j++) c[r * p.cm + j * p.cn] = tile.c[r][j];
