@@ -19,6 +19,8 @@ import { isLeafShape, isLeafValue, matchValues, readLeaf, readRaw, toTyped } fro
 export interface CompiledUnroll<Theta> {
   readonly spec: UnrollSpec;
   readonly theta: ThetaLayout<Theta>;
+  /** The structure of shapes that the definition gives theta. */
+  readonly thetaSpec: SpecTree;
   /** The data that it was compiled with, in the order of `spec.data`. */
   readonly data: readonly TypedArray[];
   /** Data of the same structure as flat arrays. Throws OptionError or ShapeError naming the path. */
@@ -275,6 +277,7 @@ export function compileUnroll<Theta, State, D, Metrics>(
   return {
     spec,
     theta,
+    thetaSpec,
     data: dataLayout.values,
     readData: dataLayout.read,
     rebuildState: (leaves) => stateTree.rebuild(leaves),

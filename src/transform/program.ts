@@ -1,10 +1,14 @@
 /** A compiled unroll on a device: what runs particles. */
 import type {
   LoadedProgram,
+  LoadedReverse,
   MetricRecord,
   NoiseKernels,
   ProgramPlan,
+  ReverseCost,
   RunProgress,
+  RunRequest,
+  RunResult,
   StateSnapshot,
   ThetaInput,
 } from '../device/driver.js';
@@ -22,6 +26,14 @@ import {
 } from './checkpoint.js';
 import type { CompiledUnroll } from './compile.js';
 import type { InputsOf } from './leaf.js';
+import {
+  type Checkpoints,
+  checkpointSchedule,
+  type GradientOptions,
+  gradientStructures,
+  readCotangents,
+  type UnrollGradient,
+} from './reverse.js';
 import { type ExportedState, UnrollState } from './state.js';
 import { packSigma, type ThetaLayout } from './theta-layout.js';
 
@@ -94,6 +106,7 @@ export interface UnrollRun<MetricName extends string = string> {
 }
 
 const RUN_KEYS = ['state', 'theta', 'steps', 'seed', 'antithetic', 'record', 'signal', 'onProgress'] as const;
+const GRADIENT_KEYS = [...RUN_KEYS, 'checkpoints', 'finalCotangents', 'lossWeights'] as const;
 
 /**
  * A definition compiled for a device; State is the structure of typed arrays of an exported state. Holds
@@ -109,6 +122,7 @@ export class UnrollProgram<Theta, State, Metrics> {
   /** Identifies what a checkpoint must fit: the leaves of theta and state, and the horizon. */
   readonly fingerprint: string;
   readonly #compiled: CompiledUnroll<Theta>;
+  #reverse: LoadedReverse | undefined;
   #disposed = false;
 
   /** @internal */
@@ -241,8 +255,15 @@ export class UnrollProgram<Theta, State, Metrics> {
   async run(options: RunOptions<Theta, State>): Promise<UnrollRun<keyof Metrics & string>> {
     this.#check();
     checkKeys(options, RUN_KEYS, 'run');
+    const result = await this.loaded.run(this.#request(options, 'run'));
+    options.state.advance(options.steps);
+    return this.#summary(result, options.state.particles, options.steps);
+  }
+
+  /** The request of a run, checked. */
+  #request(options: RunOptions<Theta, State>, where: string): RunRequest {
     const { state, steps, signal, onProgress, antithetic = false, record = 'sum' } = options;
-    this.checkState(state, 'run');
+    this.checkState(state, where);
     checkInteger(steps, 'steps', 1, 0x7fffffff);
     checkChoice(record, 'record', ['sum', 'perStep']);
     checkBoolean(antithetic, 'antithetic');
@@ -250,7 +271,7 @@ export class UnrollProgram<Theta, State, Metrics> {
     if (antithetic && particles % 2 !== 0) {
       throw new OptionError(`an antithetic run needs an even number of particles, got ${particles}`);
     }
-    const result = await this.loaded.run({
+    return {
       state: state.driver,
       steps,
       theta: this.#thetaInput(options.theta, particles),
@@ -260,8 +281,10 @@ export class UnrollProgram<Theta, State, Metrics> {
       record,
       ...(signal !== undefined && { signal }),
       ...(onProgress !== undefined && { onProgress }),
-    });
-    state.advance(steps);
+    };
+  }
+
+  #summary(result: RunResult, particles: number, steps: number): UnrollRun<keyof Metrics & string> {
     // A plain loop: with a million particles, `from` and `reduce` would hold up the event loop for 70 ms.
     const lossSums = new Float64Array(particles);
     let total = 0;
@@ -272,6 +295,62 @@ export class UnrollProgram<Theta, State, Metrics> {
     const meanLoss = total / (particles * steps);
     const metrics = result.metrics as Record<keyof Metrics & string, MetricRecord>;
     return { meanLoss, lossSums, metrics, ...(result.losses && { losses: result.losses }) };
+  }
+
+  /**
+   * Advances a state like `run` and goes back through the steps: the exact gradient of the sum of each particle's losses with respect to its
+   * theta and to the state that the run began with (truncated backpropagation where runs follow each other: nothing flows
+   * from one run to the one before). Episodes that begin within the run pass their gradient to `init`. Random draws are constants.
+   *
+   * Cost: the forward steps (again where states were not kept) and one step of the transposed program each; see `checkpoints`. What is kept
+   * belongs to a thread, not to a particle: a tile of particles is done before a thread's next one begins.
+   * Rejects like `run`; with TraceError, UnsupportedOpError when the step has no gradient.
+   */
+  async gradient(
+    options: GradientOptions<Theta, State>,
+  ): Promise<UnrollGradient<Theta, State, keyof Metrics & string>> {
+    this.#check();
+    checkKeys(options, GRADIENT_KEYS, 'gradient');
+    const { checkpoints, finalCotangents, lossWeights, ...rest } = options;
+    const request = this.#request(rest, 'gradient');
+    const { particles } = options.state;
+    const reverse = this.reverse();
+    const { spec } = this.loaded;
+    const result = await reverse.run({
+      ...request,
+      schedule: checkpointSchedule(checkpoints, reverse, options.steps, particles),
+      ...(finalCotangents !== undefined && {
+        finalCotangents: readCotangents(spec, finalCotangents, particles),
+      }),
+      ...(lossWeights !== undefined && { lossWeights: Float32Array.from(lossWeights) }),
+    });
+    options.state.advance(options.steps);
+    return {
+      ...this.#summary(result, particles, options.steps),
+      ...gradientStructures(this.theta, this.#compiled.thetaSpec, result, particles),
+      stateGradients: this.#compiled.rebuildState(result.stateGradients as never) as State,
+      cost: result.cost,
+    };
+  }
+
+  /** What a `gradient` would take: steps advanced, states kept, bytes. Throws OptionError on malformed numbers. */
+  gradientCost(options: {
+    readonly steps: number;
+    readonly particles: number;
+    readonly checkpoints?: Checkpoints;
+  }): ReverseCost {
+    this.#check();
+    checkKeys(options, ['steps', 'particles', 'checkpoints'], 'gradientCost');
+    const steps = checkInteger(options.steps, 'steps', 1, 0x7fffffff);
+    const particles = checkInteger(options.particles, 'particles', 1, 0x7fffffff);
+    const reverse = this.reverse();
+    return reverse.cost(steps, particles, checkpointSchedule(options.checkpoints, reverse, steps, particles));
+  }
+
+  /** @internal The transposed program, traced and loaded when first needed. */
+  reverse(): LoadedReverse {
+    this.#reverse ??= this.loaded.loadReverse(this.#compiled.reverse());
+    return this.#reverse;
   }
 
   #thetaInput(theta: InputsOf<Theta> | PerturbedTheta<InputsOf<Theta>>, particles: number): ThetaInput {
@@ -315,6 +394,7 @@ export class UnrollProgram<Theta, State, Metrics> {
 
   dispose(): void {
     this.#disposed = true;
+    this.#reverse?.dispose();
     this.loaded.dispose();
   }
 
