@@ -4,6 +4,7 @@
  * - cumsum transposes its result for an axis that is not the last: it fails, or is wrong for square shapes.
  * - maximum, minimum and squaredDifference are not summed over broadcast axes: they fail.
  * - tile (which broadcastTo is) makes one slice and one addition for every copy, and fails above rank 4.
+ * - split and unstack into one piece fail.
  * - gather with batchDims 1 makes a handful of ops for every batch element; more batch dims fail.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -92,10 +93,18 @@ const gather = (original: Gradient): Gradient => ({
   },
 });
 
+/** tfjs's own rule takes a list of gradients, and is given a bare one where there is one output. */
+const ofList = (original: Gradient): Gradient => ({
+  ...original,
+  gradFunc: (dy, saved, attributes) => original.gradFunc([dy].flat(), saved, attributes),
+});
+
 /** Kernel name -> its gradient here, made from the one that is registered. */
 export const REPLACED: Readonly<Record<string, (original: Gradient) => Gradient>> = {
   Tile: tile,
   GatherV2: gather,
+  SplitV: ofList,
+  Unpack: ofList,
   UnsortedSegmentSum: unsortedSegmentSum,
   ComplexAbs: complexAbs,
   Cumsum: (original) => ({
