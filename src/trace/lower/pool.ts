@@ -34,7 +34,7 @@ const LEAST: Readonly<Record<'float32' | 'int32', number>> = {
 
 /** A constant that varies along one spatial axis of [N, D, H, W, C] only. */
 function along(e: Emitter, values: readonly number[], axis: number, dtype: DType): number {
-  return e.constant(values, AXES.map((a) => (a === axis ? values.length : 1)).concat(1), dtype);
+  return e.constant(values, [1, ...AXES.map((a) => (a === axis ? values.length : 1)), 1], dtype);
 }
 
 /** The slice of x that element `k` of all windows reads along `axis`; x is padded already, by `before`. */
@@ -118,7 +118,9 @@ function firstMaximum(e: Emitter, x: number, geometry: Geometry): number {
     }
     const before = padsAlong(geometry, axis)[0];
     const values = padAlong(e, value, geometry, axis, LEAST[e.dtype(x) === 'float32' ? 'float32' : 'int32']);
-    const rows = e.rank(position) === 0 ? undefined : padAlong(e, position, geometry, axis, 0);
+    // Positions that do not vary along this axis serve all elements as they are.
+    const varies = e.rank(position) > 0 && e.shape(position)[axis + 1] !== 1;
+    const rows = varies ? padAlong(e, position, geometry, axis, 0) : undefined;
     const inside = (at: number) => at >= 0 && at < extent;
     const first = (o: number) => elements.map((k) => positionOf(window, axis, o, k)).find(inside) ?? 0;
     untouched = e.binary('add', untouched, part(first));
