@@ -104,7 +104,6 @@ export const COMPLEX_KERNELS: Readonly<
       imag: tf.add(tf.mul(x.real, y.imag), tf.mul(x.imag, y.real)),
     };
   },
-  AddN: listed((parts) => tf.addN(parts)),
   Concat: listed((parts, { axis }) => tf.concat(parts, axis as number)),
   Pack: listed((parts, { axis }) => tf.stack(parts, axis as number)),
 };
