@@ -29,7 +29,9 @@ struct Arena {
   void* allocate(size_t bytes) {
     bytes = (bytes + 63) & ~size_t{63};
     if (!chunks || chunks->used + bytes > chunks->size) {
-      const size_t size = bytes > 65536 ? bytes : 65536;
+      // Small at first: a function has one arena for each of its tasks.
+      const size_t least = !chunks ? 4032 : chunks->size < 32768 ? 2 * chunks->size : 65536;
+      const size_t size = bytes > least ? bytes : least;
       // 64 bytes in front for the header, so that what follows stays aligned.
       void* memory = std::aligned_alloc(64, size + 64);
       if (!memory) {

@@ -227,7 +227,7 @@ std::shared_ptr<Job> functionJob(std::shared_ptr<FunctionCall> call, const DrawK
   return std::make_shared<Job>(1, [call = std::move(call), key](Job& job, size_t, unsigned thread) {
     if (job.cancelled()) return;
     call->run(key, &job);
-    job.advance(thread, 1);
+    if (!job.cancelled()) job.advance(thread, 1);
   });
 }
 

@@ -36,7 +36,7 @@ describe('loading reports a reason and never throws', () => {
     const path = join(folder, 'old.cjs');
     writeFileSync(path, 'module.exports = { abi: 0 };');
     const load = loadNative(path);
-    expect(load.ok === false && load.reason).toMatch(/interface version 0, this library needs 1: rebuild/);
+    expect(load.ok === false && load.reason).toMatch(/interface version 0, this library needs 2: rebuild/);
   });
 
   it('looks where UNROLLED_ADDON points and nowhere else', () => {
