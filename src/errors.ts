@@ -67,13 +67,15 @@ export class DisposedError extends UnrolledError {
 
 /** A run ended by its AbortSignal. `cause` is the signal's reason. */
 export class AbortedError extends UnrolledError {
-  /** `started`: whether the run had begun, so that its state is no longer whole. */
-  constructor(reason?: unknown, started = true) {
+  /** `started`: whether the run had begun, so that its state is no longer whole; or what to say of something else that had. */
+  constructor(reason?: unknown, started: boolean | string = true) {
     super(
       'ERR_ABORTED',
-      started
-        ? 'the run was aborted by its signal; its state is partly advanced and refuses further runs: import a snapshot or create a new one'
-        : 'the signal was aborted before the run began; nothing was changed',
+      typeof started === 'string'
+        ? started
+        : started
+          ? 'the run was aborted by its signal; its state is partly advanced and refuses further runs: import a snapshot or create a new one'
+          : 'the signal was aborted before the run began; nothing was changed',
       { cause: reason },
     );
   }

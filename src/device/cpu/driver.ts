@@ -2,10 +2,20 @@
 import { DisposedError } from '../../errors.js';
 import type { TypedArray } from '../../graph/graph.js';
 import { checkLeaves } from '../checks.js';
-import type { DeviceDriver, LoadedProgram, NoiseKernels, NoiseRows, UnrollSpec } from '../driver.js';
+import type {
+  DeviceDriver,
+  FunctionSpec,
+  LoadedFunction,
+  LoadedProgram,
+  NoiseKernels,
+  NoiseRows,
+  UnrollSpec,
+} from '../driver.js';
 import { native, nativeAsync, nativeNoise } from './calls.js';
+import { CpuFunction, checkDonations } from './function.js';
 import { type EngineHandle, loadNative, type NativeAddon } from './native.js';
 import { planUnroll } from './plan.js';
+import { planFunction } from './plan-function.js';
 import { CpuProgram } from './program.js';
 
 export interface CpuDeviceOptions {
@@ -35,6 +45,8 @@ class CpuDriver implements DeviceDriver {
   readonly notes: readonly string[] = [];
   readonly noise: NoiseKernels;
   readonly #programs = new Set<CpuProgram>();
+  readonly #functions = new Set<CpuFunction>();
+  private readonly threads: number;
   #disposed = false;
 
   constructor(
@@ -43,6 +55,7 @@ class CpuDriver implements DeviceDriver {
   ) {
     const info = addon.engineInfo(engine);
     this.description = `native ${info.level}, ${info.threads} ${info.threads === 1 ? 'thread' : 'threads'}`;
+    this.threads = info.threads;
     this.noise = new CpuNoise(addon, engine, () => this.#check());
   }
 
@@ -56,9 +69,19 @@ class CpuDriver implements DeviceDriver {
     return program;
   }
 
+  loadFunction(spec: FunctionSpec): LoadedFunction {
+    this.#check();
+    checkDonations(spec);
+    const planned = planFunction(spec, this.threads);
+    const fn = new CpuFunction(this.addon, this.engine, spec, planned, (f) => this.#functions.delete(f));
+    this.#functions.add(fn);
+    return fn;
+  }
+
   async dispose(): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
+    for (const fn of [...this.#functions]) fn.dispose();
     for (const program of [...this.#programs]) program.dispose();
     this.addon.dispose(this.engine);
   }
