@@ -1,9 +1,9 @@
 /** What the tfjs device makes of a program: two schedules (theta shared or per particle), a backend, and how many particles go together. */
 import { type GraphNode, type InputRole, sizeOf } from '../../graph/graph.js';
 import { printNode } from '../../graph/print.js';
-import type { ProgramPlan, UnrollSpec } from '../driver.js';
+import type { ProgramPlan, ReverseSpec, UnrollSpec } from '../driver.js';
+import type { Schedules } from './chunk.js';
 import { type Schedule, scheduleGraph } from './executor.js';
-import type { Schedules } from './run.js';
 
 /** Tensors of a chunk stay below this, an op's temporaries included. */
 const CHUNK_BYTES = 256 * 2 ** 20;
@@ -19,18 +19,23 @@ export interface TfjsPlan {
   readonly bytesPerParticle: number;
 }
 
-export function planUnroll(spec: UnrollSpec, backend: string): TfjsPlan {
+/** Plans an unroll; with `reverse`, one that also goes back. */
+export function planUnroll(spec: UnrollSpec, backend: string, reverse?: ReverseSpec): TfjsPlan {
   const schedules = (uniform: readonly InputRole[]): Schedules => ({
     init: scheduleGraph(spec.init, uniform),
     step: scheduleGraph(spec.step, uniform),
+    ...(reverse && {
+      backwardInit: scheduleGraph(reverse.backwardInit, uniform),
+      backwardStep: scheduleGraph(reverse.backwardStep, uniform),
+    }),
   });
   const perParticle = schedules(['data']);
-  const { init, step } = perParticle;
+  const planned = Object.values(perParticle) as Schedule[];
   const stateElements = spec.state.reduce((sum, leaf) => sum + sizeOf(leaf.shape), 0);
   // Twice the state (old and new), and again as much as all that for what ops need inside.
-  const bytesPerParticle = 8 * (2 * stateElements + Math.max(init.peakElements, step.peakElements) + 1);
+  const bytesPerParticle = 8 * (2 * stateElements + Math.max(...planned.map((one) => one.peakElements)) + 1);
   const byMemory = Math.floor(CHUNK_BYTES / bytesPerParticle);
-  const byLength = Math.floor(OP_ELEMENTS / Math.max(1, init.widest, step.widest));
+  const byLength = Math.floor(OP_ELEMENTS / Math.max(1, ...planned.map((one) => one.widest)));
   const chunk = Math.max(1, backend === 'tensorflow' ? byMemory : Math.min(byMemory, byLength));
   return {
     shared: schedules(['data', 'theta']),
