@@ -1,6 +1,6 @@
 /** Kernels that take tensors apart into blocks and put them together otherwise, and bands of matrices. */
 import * as tf from '@tensorflow/tfjs';
-import { ShapeError } from '../../errors.js';
+import { UnsupportedOpError } from '../../errors.js';
 import type { Shape } from '../../graph/graph.js';
 import type { Emitter } from '../emitter.js';
 import { constantValues } from './constants.js';
@@ -76,7 +76,8 @@ const bandPart: Lowering = (e, { input, numLower, numUpper }) => {
 const broadcastArgs: Lowering = (e, { s0, s1 }) => {
   const [a, b] = [s0, s1].map((s) => constantValues(e, s));
   if (!a || !b) {
-    throw new ShapeError(
+    throw new UnsupportedOpError(
+      'broadcastArgs',
       'broadcastArgs: shapes are static in a trace; compute them in plain TypeScript, from tensor.shape',
     );
   }
