@@ -7,13 +7,19 @@ import type { ArraysOf, NestedNumbers, TensorTree, ValueTree } from './leaf.js';
 /** What is not a tensor and keeps its type: static arguments. */
 type Static = string | number | boolean | null | undefined;
 
-type Replaced<T, Leaf> = [TensorTree] extends [T]
-  ? ValueTree
-  : T extends tf.Tensor
-    ? Leaf
-    : T extends Static
-      ? T
-      : { readonly [K in keyof T]: Replaced<T[K], Leaf> };
+/** Whether nothing is known of a type. */
+type IsAny<T> = 0 extends 1 & T ? true : false;
+
+type Replaced<T, Leaf> =
+  IsAny<T> extends true
+    ? T
+    : [TensorTree] extends [T]
+      ? ValueTree
+      : T extends tf.Tensor
+        ? Leaf
+        : T extends Static
+          ? T
+          : { readonly [K in keyof T]: Replaced<T[K], Leaf> };
 
 type ReplacedAll<A extends readonly unknown[], Leaf> = { [K in keyof A]: Replaced<A[K], Leaf> };
 
@@ -33,13 +39,16 @@ export type AnyArguments<A extends readonly unknown[]> = ReplacedAll<
 >;
 
 /** The result of `fn` as tensors: a number that it returns becomes a scalar. */
-export type Returned<R> = [TensorTree] extends [R]
-  ? TensorTree
-  : R extends tf.Tensor
+export type Returned<R> =
+  IsAny<R> extends true
     ? R
-    : R extends number | boolean
-      ? tf.Scalar
-      : { [K in keyof R]: Returned<R[K]> };
+    : [TensorTree] extends [R]
+      ? TensorTree
+      : R extends tf.Tensor
+        ? R
+        : R extends number | boolean
+          ? tf.Scalar
+          : { [K in keyof R]: Returned<R[K]> };
 
 /** How often a signature was found compiled, how often not, and how many are held. */
 export interface CacheInfo {
