@@ -34,6 +34,8 @@ export type { DifferencePolicy, NonFinitePolicy } from './estimators/pair-differ
 export { type PesOptions, type PesState, pes } from './estimators/pes.js';
 export { type TruncatedEsOptions, type TruncatedEsState, truncatedEs } from './estimators/truncated-es.js';
 export type { Staggering } from './estimators/windows.js';
+export * as linalg from './ops/linalg.js';
+export * as special from './ops/special.js';
 export { type AdamOptions, adam } from './optimizers/adam.js';
 export { chain, clipByGlobalNorm, scaleBySchedule } from './optimizers/chain.js';
 export { type MomentumOptions, momentum } from './optimizers/momentum.js';
