@@ -86,7 +86,7 @@ export class TfjsProgram implements LoadedProgram {
   }
 
   /** Runs `work` in stretches on a checked request; `steps`: advances of each particle, for progress. */
-  async execute<T>(
+  execute<T>(
     request: RunRequest,
     state: TfjsState,
     steps: number,
