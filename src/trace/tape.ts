@@ -13,6 +13,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import { type KernelCall, runComplex } from './complex.js';
+import { withAllInputs } from './optional-inputs.js';
 import {
   type CustomCall,
   type EngineAccess,
@@ -84,7 +85,8 @@ export function withTraceTape<T>(recorder: Recorder, f: () => T): T {
     own.runKernelFunc = (call: object) =>
       'forwardFunc' in call
         ? runCustom(engine, recorder, call as CustomCall)
-        : (runComplex(engine, recorder, call as KernelCall) ?? runKernelFunc.call(engine, call));
+        : (runComplex(engine, recorder, call as KernelCall) ??
+          runKernelFunc.call(engine, engine.isTapeOn() ? withAllInputs(call as KernelCall) : call));
     return f();
   } finally {
     for (const [name, descriptor] of before) {

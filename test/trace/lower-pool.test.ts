@@ -304,9 +304,8 @@ describe('second derivatives against differences of the first', () => {
       third((v) => tf.avgPool(v, 2, 2, 'valid')),
       new Array(4).fill((24 * mean) / 4),
     );
-    expect(third((v) => tf.maxPool3d(tf.reshape(v, [1, 1, 2, 2, 1]), [1, 2, 2], 1, 'valid'))[3]).toBeCloseTo(
-      36,
-      4,
-    );
+    expect(
+      third((v) => tf.maxPool3d(tf.reshape(v, [1, 1, 2, 2, 1]) as tf.Tensor5D, [1, 2, 2], 1, 'valid'))[3],
+    ).toBeCloseTo(36, 4);
   });
 });

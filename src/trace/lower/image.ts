@@ -18,8 +18,12 @@ function within(e: Emitter, x: number, low: number, high: number): number {
   return e.binary('logicalAnd', above, e.binary('lessEqual', x, number(e, high)));
 }
 
-/** Math.round: halves go up. */
-const roundUp = (e: Emitter, x: number) => e.unary('floor', add(e, x, number(e, 0.5)));
+/** Math.round: halves go up. Not floor(x + 0.5), whose sum rounds up just below a half. */
+function roundUp(e: Emitter, x: number): number {
+  const low = e.unary('floor', x);
+  const up = e.binary('greaterEqual', sub(e, x, low), number(e, 0.5));
+  return e.select(up, add(e, low, number(e, 1)), low);
+}
 
 /** float32 positions, held inside [0, n - 1] (NaN gives 0), as int32. */
 function indexOf(e: Emitter, x: number, n: number): number {
