@@ -176,7 +176,11 @@ function mean(e: Emitter, x: number, geometry: Geometry, ofNothing: number): num
   const sum = e.add({ name: 'windowSum', window: geometry.window }, [e.cast(x, 'float32')], geometry.y);
   const [, d, h, w] = geometry.y as number[];
   const inside = counts(geometry).map((n) => (n === 0 ? ofNothing : n));
-  return e.binary('div', sum, e.constant(inside, [1, d!, h!, w!, 1], 'float32'));
+  const everywhere = inside.every((n) => n === inside[0]);
+  const divisor = everywhere
+    ? e.scalar(inside[0]!, 'float32')
+    : e.constant(inside, [1, d!, h!, w!, 1], 'float32');
+  return e.binary('div', sum, divisor);
 }
 
 /** The windows are those of dy: tfjs's gradients may leave the rounding mode out, which changes how many there are. */
