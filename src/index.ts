@@ -91,4 +91,17 @@ export {
   type UnrollProgram,
   type UnrollRun,
 } from './transform/program.js';
+export type { Checkpoints, GradientOptions, UnrollGradient } from './transform/reverse.js';
 export type { ExportedState, UnrollState } from './transform/state.js';
+export {
+  type UnrollArguments,
+  type UnrollFunctionOptions,
+  type UnrollOutputs,
+  unroll,
+} from './transform/unroll.js';
+export {
+  type UnrollGradArguments,
+  type UnrollGradOptions,
+  type UnrollGradResult,
+  unrollGrad,
+} from './transform/unroll-grad.js';

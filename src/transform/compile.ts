@@ -134,7 +134,7 @@ function asTensor(leaf: TraceLeaf): tf.Tensor {
 }
 
 /** What `step` returned, checked key by key while tracing, so that messages name what the user wrote. */
-function checkStepResult(result: unknown): {
+export function checkStepResult(result: unknown): {
   state: unknown;
   loss: tf.Tensor;
   metrics: Record<string, tf.Tensor>;
