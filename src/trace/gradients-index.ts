@@ -129,6 +129,29 @@ export const INDEX_GRADIENTS: readonly Gradient[] = [
       },
     }),
   ),
+  ...['SparseSegmentSum', 'SparseSegmentMean'].map(
+    (kernelName): Gradient => ({
+      kernelName,
+      inputsToSave: ['data', 'indices', 'segmentIds'],
+      gradFunc: (dy, saved) => {
+        const [data, indices, ids] = saved as [tf.Tensor, tf.Tensor1D, tf.Tensor1D];
+        return {
+          data: () => {
+            const upstream = dy as tf.Tensor;
+            const rows = tf.gather(upstream, ids);
+            if (kernelName === 'SparseSegmentSum') {
+              return tf.unsortedSegmentSum(rows, indices, data.shape[0]!);
+            }
+            const counts = tf.unsortedSegmentSum(tf.ones([ids.size]), ids, upstream.shape[0]!);
+            const shares = tf.reshape(tf.gather(counts, ids), [ids.size, ...rows.shape.slice(1).fill(1)]);
+            return tf.unsortedSegmentSum(tf.div(rows, shares), indices, data.shape[0]!);
+          },
+          indices: () => zeroLike(indices),
+          segmentIds: () => zeroLike(ids),
+        };
+      },
+    }),
+  ),
   {
     // Every value goes back to where it was taken from.
     kernelName: 'TopK',

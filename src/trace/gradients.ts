@@ -7,10 +7,13 @@
  * gradients-index.ts and gradients-structure.ts; what is replaced, and why, in replaced-gradients.ts.
  */
 import * as tf from '@tensorflow/tfjs';
+import { UnsupportedOpError } from '../errors.js';
+import { callSite } from './frames.js';
 import { IMAGE_GRADIENTS } from './gradients-image.js';
 import { INDEX_GRADIENTS } from './gradients-index.js';
 import { STRUCTURE_GRADIENTS } from './gradients-structure.js';
 import { WINDOW_GRADIENTS } from './gradients-window.js';
+import { LOWERINGS } from './kernels.js';
 import { REPLACED } from './replaced-gradients.js';
 
 type Gradient = tf.GradConfig;
@@ -24,6 +27,7 @@ const COMPARISONS = [
   'LogicalAnd',
   'LogicalOr',
   'LogicalXor',
+  'BitwiseAnd',
 ];
 
 const zeroLike = (x: tf.Tensor): tf.Tensor => tf.zeros(x.shape, 'float32');
@@ -40,7 +44,7 @@ const ADDED: readonly Gradient[] = [
   ...INDEX_GRADIENTS,
   ...STRUCTURE_GRADIENTS,
   ...COMPARISONS.map((kernelName) => zeroGradient(kernelName, ['a', 'b'])),
-  zeroGradient('LogicalNot', ['x']),
+  ...['LogicalNot', 'All', 'Any'].map((kernelName) => zeroGradient(kernelName, ['x'])),
   {
     // f(dy, y) = dy * (y >= 0 ? 1 : y + 1)
     kernelName: 'EluGrad',
@@ -57,6 +61,18 @@ const ADDED: readonly Gradient[] = [
   },
 ];
 
+/** A gradient that says that there is none, with the line that asked for it. */
+const noGradient = (kernelName: string): Gradient => ({
+  kernelName,
+  gradFunc: () => {
+    throw new UnsupportedOpError(
+      kernelName,
+      `the tfjs kernel ${kernelName} has no gradient, in tfjs or here; keep it off the way from the inputs to what is differentiated, or give a gradient of your own with tf.customGrad`,
+      callSite().frame,
+    );
+  },
+});
+
 /** Whole families: what tfjs has of them is replaced, the rest added. */
 const FAMILIES: readonly Gradient[] = [...WINDOW_GRADIENTS, ...IMAGE_GRADIENTS];
 
@@ -69,6 +85,12 @@ export function withTraceGradients<T>(f: () => T): T {
   const replaced: Gradient[] = [];
   try {
     for (const gradient of added) tf.registerGradient(gradient);
+    for (const kernel of Object.keys(LOWERINGS)) {
+      if (tf.getGradient(kernel)) continue;
+      const refusal = noGradient(kernel);
+      added.push(refusal);
+      tf.registerGradient(refusal);
+    }
     const replacements = FAMILIES.map((gradient) => [gradient.kernelName, () => gradient] as const);
     for (const [name, mend] of [...Object.entries(REPLACED), ...replacements]) {
       const original = tf.getGradient(name);

@@ -330,3 +330,32 @@ test('the gradients of tfjs itself are registered as before', () => {
   });
   expect(before[4]).toBeDefined();
 });
+
+test('an op without a gradient is refused by name where one is asked of it, and only there', () => {
+  const kernel = (x: tf.Tensor) => tf.broadcastTo(tf.linspace(0, 1, x.size), x.shape);
+  expectClose(
+    evaluate(
+      grad((x) => tf.mul(x, kernel(x))),
+      X,
+    ),
+    Array.from(tf.linspace(0, 1, 4).dataSync()),
+  );
+  const band = (input: tf.Tensor) => {
+    const limit = tf.scalar(0, 'int32');
+    return tf.engine().runKernel('MatrixBandPart', { input, numLower: limit, numUpper: limit }) as tf.Tensor;
+  };
+  expect(evaluate(band, [1, 2, 3, 4], [2, 2])).toEqual([1, 0, 0, 4]);
+  expect(() => evaluate(grad(band), [1, 2, 3, 4], [2, 2])).toThrow(
+    /MatrixBandPart has no gradient.*gradients\.test/,
+  );
+  expect(tf.getGradient('MatrixBandPart')).toBeUndefined();
+});
+
+test('conditions made of all and any have derivatives', () => {
+  const fn: Unary = (x) =>
+    tf.where(tf.all(tf.greater(x, -5)), tf.square(x), tf.where(tf.any(tf.less(x, 0)), x, 0));
+  expectClose(
+    evaluate(grad(fn), X),
+    X.map((x) => 2 * x),
+  );
+});
