@@ -42,13 +42,16 @@ export type AnyArguments<A extends readonly unknown[]> = ReplacedAll<
 export type Returned<R> =
   IsAny<R> extends true
     ? R
-    : [TensorTree] extends [R]
-      ? TensorTree
-      : R extends tf.Tensor
-        ? R
-        : R extends number | boolean
-          ? tf.Scalar
-          : { [K in keyof R]: Returned<R[K]> };
+    : // A dictionary; one of `any` would pass for every structure.
+      [string] extends [keyof R]
+      ? { [K in keyof R]: Returned<R[K]> }
+      : [TensorTree] extends [R]
+        ? TensorTree
+        : R extends tf.Tensor
+          ? R
+          : R extends number | boolean
+            ? tf.Scalar
+            : { [K in keyof R]: Returned<R[K]> };
 
 /** How often a signature was found compiled, how often not, and how many are held. */
 export interface CacheInfo {

@@ -7,13 +7,13 @@ import type { Device } from '../../src/transform/device.js';
 import { functional } from '../../src/transform/functional.js';
 import { grad, valueAndGrad } from '../../src/transform/grad.js';
 import { jit } from '../../src/transform/jit.js';
+import { openFastest } from '../support/devices.js';
 import { expectClose } from './close.js';
-import { openForFunctions } from './function-devices.js';
 
 let device: Device;
 beforeAll(async () => {
   await tf.setBackend('cpu');
-  device = await openForFunctions();
+  device = await openFastest();
 });
 afterAll(() => device.dispose());
 
@@ -339,7 +339,7 @@ describe('training', () => {
           { hasAux: true },
         )(p.trainable);
         const trainable = Object.fromEntries(
-          Object.entries(p.trainable).map(([k, w]) => [k, tf.sub(w, tf.mul(gradient[k], 0.1))]),
+          Object.entries(p.trainable).map(([k, w]) => [k, tf.sub(w, tf.mul(gradient[k], 0.1))] as const),
         );
         return { loss: value, params: { trainable, nonTrainable: aux } };
       },
