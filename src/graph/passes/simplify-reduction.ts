@@ -1,5 +1,5 @@
 /** Rules for reductions. */
-import { ARG_REDUCE_OPS, REDUCE_OPS, sizeOf } from '../graph.js';
+import { ARG_REDUCE_OPS, type GraphNode, REDUCE_OPS, sizeOf } from '../graph.js';
 import type { Emitter } from './rewrite.js';
 import type { Candidate } from './simplify.js';
 
@@ -7,6 +7,20 @@ import type { Candidate } from './simplify.js';
 const IDEMPOTENT: ReadonlySet<string> = new Set(['all', 'any', 'max', 'min']);
 const REDUCTIONS: ReadonlySet<string> = new Set<string>(REDUCE_OPS);
 const ARG_REDUCTIONS: ReadonlySet<string> = new Set<string>(ARG_REDUCE_OPS);
+
+/** What a node repeats, to the end. */
+function bottom(emitter: Emitter, x: GraphNode): GraphNode {
+  let node = x;
+  while (node.op.name === 'broadcastTo') node = emitter.node(node.inputs[0]);
+  return node;
+}
+
+/** A repeated 0 (not -0, of which an even number may be summed to 0 or not, as the order has it). */
+function isBroadcastZero(emitter: Emitter, x: GraphNode): boolean {
+  if (x.op.name !== 'broadcastTo' || sizeOf(x.shape) === 0) return false;
+  const { op, shape } = bottom(emitter, x);
+  return op.name === 'constant' && shape.length === 0 && Object.is(op.values[0], 0);
+}
 
 /**
  * A reduction over axes of 1 (a sum of one number is that number) is a reshape. One of a broadcast is done on the source: along the axes
@@ -20,6 +34,9 @@ export function simplifyReduction(candidate: Candidate, emitter: Emitter): numbe
   const x = emitter.node(inputs[0]);
   if (op.axes.every((axis) => x.shape[axis] === 1)) {
     return emitter.add({ name: 'reshape' }, [x.id], { shape });
+  }
+  if (op.name === 'sum' && isBroadcastZero(emitter, x)) {
+    return emitter.add({ name: 'broadcastTo' }, [bottom(emitter, x).id], { shape });
   }
   const real = op.axes.filter((axis) => x.shape[axis] !== 1);
   if (x.op.name === 'broadcastTo' && sizeOf(x.shape) > 0) {
