@@ -61,29 +61,34 @@ function isSole(tensor: tf.Tensor): boolean {
 export class Donation {
   /** What the device is to write to, by output. */
   readonly into: (TypedArray | undefined)[] = [];
-  /** Typed arrays that could not be written to while they were read: filled afterwards. */
+  /** Typed arrays that are read elsewhere too, and are filled when that is over. */
   readonly #later: (TypedArray | undefined)[] = [];
   readonly #tensors: tf.Tensor[];
 
+  /** Takes the inputs of a call, and puts copies in place of those that must not be written over. */
   constructor(
     donated: readonly number[],
     leaves: readonly ArgumentLeaf[],
-    inputs: readonly TypedArray[],
+    inputs: TypedArray[],
     { donations = [] }: FunctionSpec,
   ) {
     this.#tensors = donated
       .map((i) => leaves[i])
       .filter((leaf): leaf is tf.Tensor => leaf instanceof tf.Tensor);
+    const given = inputs.slice();
     for (const [input, output] of donations) {
       const leaf = leaves[input];
-      const array = inputs[input];
-      const alone = inputs.every((other, k) => k === input || !overlap(array, other));
-      if (leaf instanceof tf.Tensor) {
-        if (alone && ours.has(array) && isSole(leaf)) this.into[output] = array;
-      } else if ((leaf as unknown) === array) {
-        if (alone) this.into[output] = array;
-        else this.#later[output] = array;
+      const array = given[input];
+      const isTensor = leaf instanceof tf.Tensor;
+      const alone = given.every((other, k) => k === input || !overlap(array, other));
+      if (alone && (!isTensor || (ours.has(array) && isSole(leaf)))) {
+        this.into[output] = array;
+        continue;
       }
+      inputs[input] = array.slice();
+      this.into[output] = inputs[input];
+      // A number or a nested array has no memory to be given back.
+      if ((leaf as unknown) === array) this.#later[output] = array;
     }
   }
 
