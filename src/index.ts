@@ -105,3 +105,4 @@ export {
   type UnrollGradResult,
   unrollGrad,
 } from './transform/unroll-grad.js';
+export { type AxisTree, type Mapped, type MappedFunction, vmap } from './transform/vmap.js';

@@ -15,7 +15,7 @@ import {
 type OpOf<N extends Op['name']> = Extract<Op, { name: N }>;
 
 /** Transposition with runs of axes that stay together taken as one: backends are limited in rank. */
-function transpose(x: tf.Tensor, perm: readonly number[]): tf.Tensor {
+export function transpose(x: tf.Tensor, perm: readonly number[]): tf.Tensor {
   const runs: number[][] = [];
   for (const axis of perm) {
     const run = runs.at(-1);
@@ -33,6 +33,14 @@ function transpose(x: tf.Tensor, perm: readonly number[]): tf.Tensor {
     moved,
     perm.map((axis) => x.shape[axis]),
   );
+}
+
+/** `x` with axis `from` in the place `to`; `x` itself when they are the same. */
+export function moveAxis(x: tf.Tensor, from: number, to: number): tf.Tensor {
+  if (from === to) return x;
+  const others = x.shape.map((_, i) => i).filter((i) => i !== from);
+  others.splice(to, 0, from);
+  return transpose(x, others);
 }
 
 function slice(node: GraphNode, op: OpOf<'slice'>, x: Operand): tf.Tensor {

@@ -1,9 +1,11 @@
 /** The random draws of a traced function: nodes of the graph instead of numbers. */
 import type * as tf from '@tensorflow/tfjs';
-import { OptionError } from '../errors.js';
+import { OptionError, TraceError } from '../errors.js';
 import type { DType, RandomKind, Shape, Share } from '../graph/graph.js';
 import { checkChoice, checkKeys } from '../options.js';
 import { describe, MAX_DRAW } from '../random/philox.js';
+import { activeTrace } from './active.js';
+import { callSite } from './frames.js';
 import type { Recorder } from './recorder.js';
 
 export interface DrawOptions {
@@ -78,6 +80,14 @@ export function tracedRng(recorder: Recorder): Rng {
     const method = kind.distribution;
     const checked = checkDrawShape(shape, method);
     const share = checkShare(options, method);
+    const active = activeTrace();
+    if (active && active !== recorder) {
+      throw new TraceError(
+        'rng',
+        'rng inside a function that is traced by itself (vmap): draw before, and pass the numbers in as an argument',
+        callSite().frame,
+      );
+    }
     if (recorder.draws > MAX_DRAW) throw new OptionError(`a function can make at most ${MAX_DRAW + 1} draws`);
     const op = { name: 'random', kind, share, draw: recorder.draws++ } as const;
     return recorder.tensor(recorder.emitter.builder.add(op, [], { shape: checked, dtype }));
