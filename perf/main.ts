@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- [SUITE[/CASE] ...] [--json] [--rounds N]`: runs the suites (all of them without a name) and prints a table, or with
- * --json one JSON object a line: {"suite","case","unit","value","peer","peerValue","ratio"}. Medians of 7 interleaved rounds; a higher
+ * `npm run bench -- [SUITE[/CASE] ...] [--json] [--peers] [--rounds N]`: runs the suites (all of them without a name) and prints a table, or with
+ * --json one JSON object a line (with --peers also against JAX and PyTorch, see peers.ts): {"suite","case","unit","value","peer","peerValue","ratio"}. Medians of 7 interleaved rounds; a higher
  * ratio is better for us. Exit code 2 for a suite that does not exist.
  */
 import { parseArgs } from 'node:util';
@@ -8,11 +8,14 @@ import { eventLoop } from './event-loop.js';
 import { kernels } from './kernels.js';
 import { type Line, setRounds } from './measure.js';
 import { memory } from './memory.js';
+import { setPeers } from './peers.js';
+import { reverse } from './reverse.js';
 import { ROLLOUT_CASES, rollout } from './rollout.js';
 import { threads } from './threads.js';
 
 const SUITES: Readonly<Record<string, () => Promise<Line[]>>> = {
   ...Object.fromEntries(ROLLOUT_CASES.map((name) => [`rollout/${name}`, () => rollout(name)])),
+  'reverse/rnn': reverse,
   threads,
   'event-loop': eventLoop,
   memory,
@@ -33,7 +36,11 @@ function named(word: string): string[] {
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: 'boolean', default: false }, rounds: { type: 'string', default: '7' } },
+    options: {
+      json: { type: 'boolean', default: false },
+      peers: { type: 'boolean', default: false },
+      rounds: { type: 'string', default: '7' },
+    },
   });
   const rounds = Number(values.rounds);
   const unknown = positionals.filter((word) => named(word).length === 0);
@@ -44,6 +51,7 @@ async function main(): Promise<void> {
     return;
   }
   setRounds(rounds);
+  setPeers(values.peers);
   const chosen = positionals.length === 0 ? Object.keys(SUITES) : [...new Set(positionals.flatMap(named))];
   for (const name of chosen) {
     for (const line of await SUITES[name]()) {

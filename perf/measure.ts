@@ -16,6 +16,10 @@ export interface Line {
 export interface Side {
   readonly name: string;
   readonly measure: () => Promise<number>;
+  /** Seconds from the definition to the first call, less a call, where known. */
+  readonly compileSeconds?: number;
+  /** Ends what the side holds. */
+  readonly close?: () => void;
 }
 
 /** Rounds of every comparison; fewer than 7 only to see whether a benchmark works at all. */
@@ -53,9 +57,10 @@ export async function compare(
   peers: readonly Side[],
 ): Promise<Line[]> {
   const [value, ...peerValues] = await interleaved([side, ...peers]);
+  for (const peer of peers) peer.close?.();
   if (peers.length === 0)
     return [{ suite, case: name, unit, value, peer: null, peerValue: null, ratio: null }];
-  return peers.map((peer, i) => ({
+  const rates = peers.map((peer, i) => ({
     suite,
     case: name,
     unit,
@@ -64,6 +69,24 @@ export async function compare(
     peerValue: peerValues[i],
     ratio: value / peerValues[i],
   }));
+  const { compileSeconds } = side;
+  if (compileSeconds === undefined) return rates;
+  const compiled = peers.flatMap((peer) =>
+    peer.compileSeconds === undefined
+      ? []
+      : [
+          {
+            suite,
+            case: `${name}-compile`,
+            unit: 's',
+            value: compileSeconds,
+            peer: peer.name,
+            peerValue: peer.compileSeconds,
+            ratio: peer.compileSeconds / compileSeconds,
+          },
+        ],
+  );
+  return [...rates, ...compiled];
 }
 
 /** Seconds that `work` takes. */

@@ -3,7 +3,8 @@ import { availableParallelism } from 'node:os';
 import { openDevice, type UnrollProgram } from '../src/index.js';
 import { type EagerDefinition, eagerRate } from './eager.js';
 import { fmaPeak } from './fma-peak.js';
-import { compare, type Line, type Side } from './measure.js';
+import { compare, type Line, type Side, seconds } from './measure.js';
+import { pythonPeers } from './peers.js';
 import { MLP_64, MLP_784, networkData, networkFlops, networkTraining } from './problems/networks.js';
 import { sevenOps, toyRegression } from './problems/small.js';
 
