@@ -1,6 +1,6 @@
 /**
  * Gradients of kernels that move, cut or scan values, and of contractions and transforms, where tfjs 4.22 has none: stridedSlice,
- * depthToSpace, diag, cumprod (the second derivative of prod goes through it), einsum, FFT and IFFT. Each is written in ops that
+ * depthToSpace, flipLeftRight, diag, cumprod (the second derivative of prod goes through it), einsum, FFT and IFFT. Each is written in ops that
  * have gradients themselves, so that derivatives of any order work.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -174,6 +174,10 @@ export const STRUCTURE_GRADIENTS: readonly Gradient[] = [
         },
       };
     },
+  },
+  {
+    kernelName: 'FlipLeftRight',
+    gradFunc: (dy) => ({ image: () => tf.reverse(dy as tf.Tensor, 2) }),
   },
   {
     kernelName: 'Diag',

@@ -1,6 +1,6 @@
 /** One call of every op of tfjs that moves, selects or makes values, of linear algebra, of complex numbers and signals. */
 import * as tf from '@tensorflow/tfjs';
-import { type Fn, floats, given, type Input, ints } from '../trace/inputs.js';
+import { bools, type Fn, floats, given, type Input, ints } from '../trace/inputs.js';
 import { refusedTrace, type Sample, sample, unsupported } from './sample.js';
 
 const MATRIX = floats([3, 4]);
@@ -122,6 +122,25 @@ const simple: Record<string, [Fn, ...Input[]]> = {
   rfft: [(x) => parts(tf.rfft(x)), MATRIX],
   irfft: [(re, im) => tf.irfft(tf.complex(re, im)), ...complex],
 };
+
+const kernel =
+  (name: string, ...names: string[]): Fn =>
+  (...inputs: tf.Tensor[]) =>
+    tf.engine().runKernel(name, Object.fromEntries(names.map((input, i) => [input, inputs[i]])));
+
+/** Kernels that tfjs names and no op of it runs. */
+export const KERNEL_SAMPLES: readonly Sample[] = [
+  sample(kernel('MatrixBandPart', 'input', 'numLower', 'numUpper'), MATRIX, ints([], 1, 2), ints([], 1, 2)),
+  sample(kernel('LowerBound', 'sortedSequence', 'values'), MATRIX, floats([3, 2])),
+  sample(kernel('UpperBound', 'sortedSequence', 'values'), MATRIX, floats([3, 2])),
+  sample(
+    (x) => tf.engine().runKernel('BroadcastTo', { x }, { shape: [2, 3, 4], inputShape: [3, 4] }),
+    MATRIX,
+  ),
+  sample((logits) => tf.engine().runKernel('LogSoftmax', { logits }, { axis: 1 }), MATRIX),
+  sample(kernel('LogicalXor', 'a', 'b'), bools([3]), bools([3], 2)),
+  sample(kernel('BroadcastArgs', 's0', 's1'), ints([2], 3, 4), ints([2], 3, 4)),
+];
 
 export const STRUCTURE_SAMPLES: Readonly<Record<string, Sample>> = {
   ...Object.fromEntries(

@@ -89,6 +89,7 @@ describe('space, batch and depth', () => {
         ),
       [floats([4, 3, 2])],
     );
+    expectDerivatives((x) => tf.image.flipLeftRight(x), [floats([1, 2, 3, 2])]);
     expectDerivatives((x) => tf.depthToSpace(x, 2), [floats([1, 2, 3, 8])]);
     expectDerivatives((x) => tf.depthToSpace(x, 2, 'NCHW'), [floats([2, 8, 2, 3])]);
   });
