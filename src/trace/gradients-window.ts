@@ -7,7 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { sizeOf } from '../graph/graph.js';
-import { counts, poolGeometry, type WindowAttributes } from './lower/geometry.js';
+import { counts, isTrivial, poolGeometry, type WindowAttributes } from './lower/geometry.js';
 
 type Gradient = tf.GradConfig;
 type Attributes = Record<string, unknown>;
@@ -58,7 +58,7 @@ function meanShare(dy: tf.Tensor, x: tf.Tensor, attributes: Attributes): tf.Tens
   const geometry = poolGeometry(x.shape, attributes as unknown as WindowAttributes);
   const whole = sizeOf(geometry.window.size);
   const inside = counts(geometry);
-  if (inside.every((n) => n === whole)) return dy;
+  if (isTrivial(geometry, x.rank) || inside.every((n) => n === whole)) return dy;
   const shape = [1, ...dy.shape.slice(1, -1), 1];
   return tf.mul(
     dy,

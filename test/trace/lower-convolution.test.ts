@@ -198,6 +198,10 @@ describe('transposed', () => {
       expectSameAsEager(gradientsOf(fn), inputs, 1e-5);
     }
   });
+  test('drops what lies beyond the windows of the output shape, as tfjs does', () => {
+    const fn: Fn = (x, w) => tf.conv2dTranspose(x, w, [1, 4, 4, 2], 1, 'same');
+    expectSameAsEager(fn, [floats([1, 8, 7, 3]), floats([3, 3, 2, 3])], 1e-5);
+  });
   test('conv3dTranspose', () => {
     const inputs = [floats([1, 2, 3, 2, 4]), floats([2, 3, 2, 2, 4])];
     expectSameAsEager((x, w) => tf.conv3dTranspose(x, w, [1, 4, 6, 3, 2], 2, 'same'), inputs, 1e-5);

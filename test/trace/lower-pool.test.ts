@@ -108,6 +108,20 @@ describe('maxPool', () => {
     );
     expectClose(gradient.results['0'].values, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
   });
+  test('over one element that leaves the shape changes nothing, also with strides into padding', () => {
+    for (const pool of [tf.maxPool, tf.avgPool]) {
+      for (const [stride, pad] of [
+        [1, 0],
+        [2, 1],
+      ]) {
+        const fn: Fn = (x) => pool(x, 1, stride, pad);
+        expectSameAsEager(fn, [floats([1, 2, 2, 3])]);
+        const weights = Array.from({ length: 12 }, (_, i) => Math.cos(i));
+        expectClose(evaluateTraced(gradientsOf(fn), [floats([1, 2, 2, 3])]).results['0'].values, weights);
+        expectSecondDerivatives((x) => tf.sin(fn(x) as tf.Tensor), [floats([1, 2, 2, 3], -1, 1)]);
+      }
+    }
+  });
   test('of nothing', () => {
     expectSameAsEager((x) => tf.maxPool(x, 2, 1, 'valid'), [floats([0, 3, 3, 2])]);
   });

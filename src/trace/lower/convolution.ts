@@ -120,14 +120,28 @@ const plain =
   (e, { x, filter }, attributes) =>
     convolve(e, kind, x, filter, attributes);
 
-// Windows that the forward pass had are those of dy itself: its shape counts, not what the attributes would give (tfjs's
-// gradients leave the rounding mode out).
+/**
+ * dy as it counts. tfjs's gradients leave the rounding mode out, so that where there may have been one (numbers as pads) dy itself says how
+ * many windows there were; otherwise what lies beyond them is dropped, as in tfjs.
+ */
+function upstream(e: Emitter, dy: number, y: Shape, attributes: WindowAttributes): number {
+  const whole = volume(e, dy, attributes);
+  if (typeof attributes.pad !== 'string') return whole;
+  const shape = e.shape(whole);
+  const size = shape.map((d, i) => (i > 0 && i < 4 ? Math.min(d, y[i]!) : d));
+  return e.slice(
+    whole,
+    size.map(() => 0),
+    size,
+  );
+}
+
 const towardsInput =
   (kind: Kind): Lowering =>
   (e, { dy, filter }, attributes) => {
     const a = convAttributes(attributes);
-    const { window, x } = kind.geometry(a.inputShape, e.shape(filter), a);
-    const result = inputGrad(e, kind, window, volume(e, dy, a), filterVolume(e, filter), x);
+    const { window, x, y } = kind.geometry(a.inputShape, e.shape(filter), a);
+    const result = inputGrad(e, kind, window, upstream(e, dy, y, a), filterVolume(e, filter), x);
     return channelsBack(e, fromVolume(e, result, e.rank(dy)), a);
   };
 
@@ -135,9 +149,9 @@ const towardsFilter =
   (kind: Kind): Lowering =>
   (e, { x, dy }, attributes) => {
     const a = convAttributes(attributes);
-    const { window } = kind.geometry(e.shape(x), a.filterShape, a);
+    const { window, y } = kind.geometry(e.shape(x), a.filterShape, a);
     const shape = [...window.size, ...a.filterShape.slice(-2)];
-    const result = filterGrad(e, kind, window, volume(e, x, a), volume(e, dy, a), shape);
+    const result = filterGrad(e, kind, window, volume(e, x, a), upstream(e, dy, y, a), shape);
     return e.reshape(result, a.filterShape);
   };
 

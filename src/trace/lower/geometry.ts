@@ -171,14 +171,13 @@ export function padsAlong({ window, x, y }: Geometry, axis: number): [number, nu
   return [Math.max(0, window.padBefore[axis]!), Math.max(0, last - (x[axis + 1]! - 1))];
 }
 
-/** True when each window holds its own position and nothing else: pooling over it changes nothing. */
-export function isTrivial({ window, x, y }: Geometry): boolean {
-  return (
-    sizeOf(window.size) === 1 &&
-    window.strides.every((s) => s === 1) &&
-    window.padBefore.every((p) => p === 0) &&
-    sameShape(x.slice(1, 4), y.slice(1, 4))
-  );
+/**
+ * True when pooling changes nothing: each window holds its own position and nothing else. In 2-D tfjs takes any window of one element for that
+ * which leaves the shape as it is, also with strides into padding; so does this.
+ */
+export function isTrivial({ window, x, y }: Geometry, rank: number): boolean {
+  if (sizeOf(window.size) !== 1 || !sameShape(x, y)) return false;
+  return rank === 4 || (window.strides.every((s) => s === 1) && window.padBefore.every((p) => p === 0));
 }
 
 /** The same windows over x and y read backwards along D, H and W. */

@@ -163,7 +163,6 @@ const emptyOutput = ({ y }: Geometry) => sizeOf(y) === 0;
 
 function max(e: Emitter, x: number, geometry: Geometry): number {
   const dtype = e.dtype(x);
-  if (isTrivial(geometry)) return x;
   if (emptyOutput(geometry)) return e.splat(0, geometry.y, dtype);
   if (dtype !== 'float32') return e.cast(integerMax(e, e.numeric(x), geometry), dtype);
   return e.add({ name: 'windowMax', window: geometry.window }, [x], geometry.y);
@@ -171,7 +170,6 @@ function max(e: Emitter, x: number, geometry: Geometry): number {
 
 /** Means over what lies inside x. A window outside x has the mean NaN in 2-D and 0 in 3-D, as in tfjs. */
 function mean(e: Emitter, x: number, geometry: Geometry, ofNothing: number): number {
-  if (isTrivial(geometry)) return x;
   if (emptyOutput(geometry)) return e.splat(0, geometry.y, 'float32');
   const sum = e.add({ name: 'windowSum', window: geometry.window }, [e.cast(x, 'float32')], geometry.y);
   const [, d, h, w] = geometry.y as number[];
@@ -217,6 +215,7 @@ function backwards(
 
 const maxPool: Lowering = (e, { x }, attributes) => {
   const geometry = poolGeometry(e.shape(x), poolAttributes(attributes));
+  if (isTrivial(geometry, e.rank(x))) return e.rank(x) === 5 ? e.cast(x, 'float32') : x;
   const result = fromVolume(e, max(e, asVolume(e, x), geometry), e.rank(x));
   return e.rank(x) === 5 ? e.cast(result, 'float32') : result;
 };
@@ -228,7 +227,7 @@ const maxPoolGrad: Lowering = (e, { dy, input }, attributes) => {
     e.add({ name: 'windowMaxGrad', window }, [a!, b!]);
   let result: number;
   if (sizeOf(geometry.x) === 0 || emptyOutput(geometry)) result = e.splat(0, geometry.x, 'float32');
-  else if (isTrivial(geometry)) result = upstream;
+  else if (isTrivial(geometry, e.rank(input))) result = upstream;
   else if (e.rank(input) === 4) result = grad([x, upstream], geometry);
   else result = backwards(e, [x, upstream], geometry, grad);
   return fromVolume(e, result, e.rank(input));
@@ -257,7 +256,7 @@ const pickMaximum: Lowering = (e, { x, value }, attributes) => {
   const [input, u] = [x, value].map((v) => asVolume(e, e.cast(v, 'float32'))) as [number, number];
   let result: number;
   if (sizeOf(geometry.x) === 0 || emptyOutput(geometry)) result = e.splat(0, geometry.y, 'float32');
-  else if (isTrivial(geometry)) result = u;
+  else if (isTrivial(geometry, e.rank(x))) result = u;
   else if (e.rank(x) === 4) result = pick([input, u], geometry);
   else result = backwards(e, [input, u], geometry, pick);
   return fromVolume(e, result, e.rank(x));
@@ -285,6 +284,7 @@ const avgPool =
   (ofNothing: number): Lowering =>
   (e, { x }, attributes) => {
     const geometry = poolGeometry(e.shape(x), poolAttributes(attributes));
+    if (isTrivial(geometry, e.rank(x))) return x;
     return fromVolume(e, mean(e, asVolume(e, x), geometry, ofNothing), e.rank(x));
   };
 
@@ -292,7 +292,7 @@ const avgPool =
 const avgPoolGrad: Lowering = (e, { dy, input }, attributes) => {
   const geometry = gradientGeometry(e, input, dy, attributes);
   const upstream = asVolume(e, e.cast(dy, 'float32'));
-  if (isTrivial(geometry)) return dy;
+  if (isTrivial(geometry, e.rank(input))) return dy;
   if (sizeOf(geometry.x) === 0 || emptyOutput(geometry)) return e.splat(0, e.shape(input), 'float32');
   const share = e.binary('mul', upstream, e.scalar(1 / sizeOf(geometry.window.size), 'float32'));
   const result = e.add({ name: 'windowSumGrad', window: geometry.window }, [share], geometry.x);
@@ -314,7 +314,7 @@ export const POOLING: LoweringTable = {
 /** The transpose of AvgPoolGrad: sums over windows, divided by the size of a whole one. Attributes as `pickMaximum`. */
 const avgPoolSum: Lowering = (e, { x }, attributes) => {
   const geometry = transposeGeometry(e, x, attributes);
-  if (isTrivial(geometry)) return x;
+  if (isTrivial(geometry, e.rank(x))) return x;
   if (sizeOf(geometry.x) === 0 || emptyOutput(geometry))
     return fromVolume(e, e.splat(0, geometry.y, 'float32'), e.rank(x));
   const { window, y } = geometry;
