@@ -1,5 +1,7 @@
 #include "matmul_tiles.h"
 
+#include "matmul_vectors.h"
+
 namespace unrolled::UNROLLED_LEVEL {
 namespace {
 
@@ -9,43 +11,12 @@ constexpr int kRegisters = 32;
 constexpr int kRegisters = 16;
 #endif
 
-template <int kLanes>
-struct VectorOf {
-  typedef float type __attribute__((vector_size(4 * kLanes)));
-  typedef uint32_t words __attribute__((vector_size(4 * kLanes)));
-};
 // Lets the compiler forget what it knew about a pointer, so that it doesn't compute (and spill) the addresses of C ahead of the loop.
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__aarch64__))
 #define UNROLLED_FORGET(pointer) asm("" : "+r"(pointer))
 #else
 #define UNROLLED_FORGET(pointer)
 #endif
-
-template <class V>
-UNROLLED_INLINE V multiplyAdd(V a, V b, V c) {
-  if constexpr (sizeof(V) == sizeof(vf)) return (V)fma((vf)a, (vf)b, (vf)c);
-#if defined(UNROLLED_AVX512)
-  else return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#else
-  else return a * b + c;
-#endif
-}
-// c - a * b
-template <class V>
-UNROLLED_INLINE V subtractProduct(V a, V b, V c) {
-  if constexpr (sizeof(V) == sizeof(vf)) return (V)fnma((vf)a, (vf)b, (vf)c);
-#if defined(UNROLLED_AVX512)
-  else return (V)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#else
-  else return c - a * b;
-#endif
-}
-template <class V>
-UNROLLED_INLINE V loadVector(const float* p) {
-  V v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
 
 // Accumulators, a fragment of B and one operand of A have to fit; without FMA the product needs a register, too.
 constexpr bool fits(bool uniformA, int rows, int columns, int vectors) {
@@ -57,7 +28,6 @@ template <int kLanes, bool kUniformA, int kRows, int kColumns, int kVectors, Fin
 void tile(const float* __restrict a, const float* __restrict b, float* __restrict c, const TileArguments& arguments,
           int64_t k) {
   using V = typename VectorOf<kLanes>::type;
-  using Words = typename VectorOf<kLanes>::words;
   const ptrdiff_t am = arguments.am, ak = arguments.ak, bk = arguments.bk, bn = arguments.bn, cm = arguments.cm, cn = arguments.cn;
   [[maybe_unused]] float* __restrict pack = arguments.pack;
   for (int64_t tiles = arguments.tiles;;) {
@@ -83,9 +53,7 @@ void tile(const float* __restrict a, const float* __restrict b, float* __restric
           }
 #pragma GCC unroll 8
         for (int i = 0; i < kRows; i++) {
-          uint32_t word;
-          std::memcpy(&word, atA + i * am, sizeof word);
-          const V left = (V)(Words{} + word);  // as an integer: 0 + x is not always x
+          const V left = splatVector<V>(atA + i * am);
 #pragma GCC unroll 4
           for (int j = 0; j < kColumns; j++)
 #pragma GCC unroll 4

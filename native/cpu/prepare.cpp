@@ -1,6 +1,7 @@
 #include "prepare.h"
 
 #include "arena.h"
+#include "conv.h"
 #include "argsort.h"
 #include "cumsum.h"
 #include "elementwise.h"
@@ -55,6 +56,11 @@ void decode(Instruction& to, int32_t opcode, Reader reader, int lanes, Arena& ar
       const MatmulElementwisePlan* plan = planMatmulElementwise(reader, lanes, arena);
       if (plan) scratch = matmulElementwiseScratch(*plan);
       return set<MatmulElementwisePlan, runMatmulElementwise>(to, plan);
+    }
+    case kConv: {
+      const ConvPlan* plan = planConv(reader, lanes, arena);
+      if (plan) scratch = convScratch(*plan);
+      return set<ConvPlan, runConv>(to, plan);
     }
     case kReduce: {
       const ReducePlan* plan = planReduce(reader, lanes, arena);
