@@ -6,6 +6,23 @@
 namespace unrolled::UNROLLED_LEVEL {
 namespace {
 
+// n segments of `inner` words each, contiguously; the source has as many words `stride` apart, or (splat) one that fills the segment.
+// A segment's last vector is stored whole: the next segment, or the room behind a register, takes what it writes too much.
+void copyShortSegments(uint32_t* to, const uint32_t* from, int64_t stride, bool splatSource, int64_t n, int64_t inner) {
+  if (splatSource) {
+    for (int64_t k = 0; k < n; k++, to += inner, from += stride) {
+      const vu v = splat(*from);
+      for (int64_t i = 0; i < inner; i += W) store(to + i, v);
+    }
+    return;
+  }
+  const int64_t whole = inner & ~int64_t{W - 1}, rest = inner - whole;
+  for (int64_t k = 0; k < n; k++, to += inner, from += stride) {
+    for (int64_t i = 0; i < whole; i += W) store(to + i, load(from + i));
+    if (rest) store(to + whole, loadPart(from + whole, rest));
+  }
+}
+
 // One run of a plan over a box of its rows.
 struct Run {
   const ElementwisePlan& plan;
@@ -123,9 +140,10 @@ struct Run {
     else copyOut(s, to, plan.rowWords, rows, words);
   }
 
-  // Calls body(offset of a segment, its number) for `count` segments from `first` on.
+  // Calls body(offset of a segment, its number, n) for `count` segments from `first` on, n at a time: those that differ in the last
+  // outer dim only.
   template <class Body>
-  void eachSegment(const Stream& s, int64_t first, int64_t count, Body body) const {
+  void eachSegments(const Stream& s, int64_t first, int64_t count, Body body) const {
     int32_t index[kMaxRank];
     int64_t rest = first, offset = 0;
     for (int d = plan.outerRank - 1; d >= 0; d--) {
@@ -133,15 +151,33 @@ struct Run {
       rest /= outer[d];
       offset += index[d] * outerStride(s, d);
     }
-    for (int64_t i = 0; i < count; i++) {
-      body(offset, i);
-      for (int d = plan.outerRank - 1; d >= 0; d--) {
+    const int last = plan.outerRank - 1;
+    for (int64_t i = 0; i < count;) {
+      const int64_t left = outer[last] - index[last], n = count - i < left ? count - i : left;
+      body(offset, i, n);
+      i += n;
+      offset += (n - 1) * outerStride(s, last);
+      index[last] += static_cast<int32_t>(n - 1);
+      for (int d = last; d >= 0; d--) {
         offset += outerStride(s, d);
         if (++index[d] < outer[d]) break;
         offset -= outerStride(s, d) * outer[d];
         index[d] = 0;
       }
     }
+  }
+  // n segments into a register, their sources `stride` words apart.
+  void copySegments(const Stream& s, uint32_t* to, const uint32_t* from, int64_t stride, int64_t n) const {
+    const int64_t rowWords = plan.rowWords;
+    if (rowWords == 1 && (s.inner == 0 || s.inner == 1)) return copyShortSegments(to, from, stride, s.inner == 0, n, inner);
+    for (int64_t k = 0; k < n; k++)
+      copyRows(to + k * inner * rowWords, rowWords, from + k * stride, s.inner, !s.operand.varying && rowWords != 1, inner, rowWords);
+  }
+  void fillPeriodic(const Stream& s, const uint32_t* from, int64_t segments) const {
+    const int64_t segmentWords = inner * plan.rowWords, words = segments * segmentWords;
+    uint32_t* to = reg[s.reg];
+    copySegments(s, to, from, 0, 1);
+    for (int64_t done = segmentWords; done < words; done *= 2) copyWords(to + done, to, words - done < done ? words - done : done);
   }
 
   void runSeveral() {
@@ -150,6 +186,8 @@ struct Run {
     for (int d = 0; d < plan.outerRank; d++) segments *= outer[d];
     steps(When::kRun, 0);
     expand(When::kRun, longestChunk(segments * segmentWords));
+    for (int i = 0; i < plan.inputs; i++)
+      if (plan.input[i].periodic) fillPeriodic(plan.input[i], input[i], segments < plan.chunkSegments ? segments : plan.chunkSegments);
     for (int64_t first = 0; first < segments; first += plan.chunkSegments) {
       const int64_t count = segments - first < plan.chunkSegments ? segments - first : plan.chunkSegments;
       const int64_t at = first * segmentWords, words = count * segmentWords;
@@ -157,10 +195,9 @@ struct Run {
         const Stream& s = plan.input[i];
         if (s.kind == Stream::kMoving) {
           reg[s.reg] = const_cast<uint32_t*>(input[i]) + at;
-        } else if (s.kind == Stream::kCopied) {
-          const bool splatSource = !s.operand.varying && rowWords != 1;
-          eachSegment(s, first, count, [&](int64_t offset, int64_t k) {
-            copyRows(reg[s.reg] + k * segmentWords, rowWords, input[i] + offset, s.inner, splatSource, inner, rowWords);
+        } else if (s.kind == Stream::kCopied && !s.periodic) {
+          eachSegments(s, first, count, [&](int64_t offset, int64_t k, int64_t n) {
+            copySegments(s, reg[s.reg] + k * segmentWords, input[i] + offset, outerStride(s, plan.outerRank - 1), n);
           });
         }
       }
@@ -174,10 +211,13 @@ struct Run {
           copyOut(s, output[i] + at, rowWords, count * inner, words);
           continue;
         }
-        eachSegment(s, first, count, [&](int64_t offset, int64_t k) {
-          const uint32_t* from = reg[s.reg] + (s.width == Width::kFull ? k * segmentWords : 0);
-          copyRows(output[i] + offset, s.inner, from, s.width == Width::kFull ? rowWords : 0,
-                   s.width == Width::kScalar && rowWords != 1, inner, rowWords);
+        eachSegments(s, first, count, [&](int64_t offset, int64_t k, int64_t n) {
+          const int64_t stride = outerStride(s, plan.outerRank - 1);
+          for (int64_t j = 0; j < n; j++) {
+            const uint32_t* from = reg[s.reg] + (s.width == Width::kFull ? (k + j) * segmentWords : 0);
+            copyRows(output[i] + offset + j * stride, s.inner, from, s.width == Width::kFull ? rowWords : 0,
+                     s.width == Width::kScalar && rowWords != 1, inner, rowWords);
+          }
         });
       }
     }

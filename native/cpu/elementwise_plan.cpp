@@ -307,6 +307,8 @@ struct Planner {
       if (s.kind == Stream::kCopied) {
         needsSlot[i] = true;
         take(i);
+        s.periodic = plan.severalSegments && !s.product && zeroOuter(s.operand);
+        if (s.periodic) lastUse[i] = kAtEnd;  // its slot is nobody else's
       } else if (s.kind == Stream::kMoving) {
         streams++;
       }

@@ -36,6 +36,7 @@ struct Stream {
   Kind kind;
   Width width;  // outputs: of the register
   bool product;
+  bool periodic;  // copied, the same for every segment: filled once a run
   bool direct;  // output written by the micro-op that makes it
 };
 

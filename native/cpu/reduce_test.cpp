@@ -116,19 +116,68 @@ void kindsAndLayouts() {
   }
 }
 
+// Long reductions of uniform values in every form, against float64: sums to a millionth of the sum of magnitudes, extrema and positions exactly.
+void longOnes() {
+  struct Form {
+    std::vector<int32_t> out, reduced, strides;
+  };
+  const std::vector<Form> forms = {
+      {{}, {1000003}, {1}},                           // all
+      {{3}, {6001}, {6001, 1}},                     // rows
+      {{3}, {6001}, {1, 3}},                         // fewer columns than lanes
+      {{37}, {803}, {1, 37}},                        // columns
+      {{1100}, {91}, {1, 1100}},                     // more columns than a panel
+      {{1100}, {9}, {1, 1100}},
+      {{2, 19}, {30, 21}, {30 * 21 * 19, 1, 21 * 19, 19}},  // images to channels
+      {{7}, {40, 33}, {33, 7 * 33, 1}},               // rows in pieces
+      {{13}, {10}, {10, 1}},
+      {{13}, {29}, {29, 1}},
+      {{}, {501}, {-2}},
+  };
+  for (const CpuTable* table : tables()) {
+    Random random(18);
+    for (const Form& form : forms)
+      for (const int32_t kind : {0, 1, 2, 4, 5, 6, 8, 9, 10}) {
+        if (kind > 0 && count(form.reduced) > 100000) continue;
+        std::vector<int32_t> all = form.out;
+        all.insert(all.end(), form.reduced.begin(), form.reduced.end());
+        Tile tile(8);
+        const int32_t x = tile.add(kData, count(all) + 1000, [&] { return kind % 2 ? static_cast<uint32_t>(random.below(2001) - 1000) : asWord(kind == 2 ? std::exp2(random.value() * 4) : random.value() + 0.125f); });
+        const int32_t outputs = static_cast<int32_t>(count(form.out)), out = tile.add(kUniform, outputs, [] { return 0u; });
+        Problem p;
+        p.kind = kind;
+        p.out = form.out;
+        p.reduced = form.reduced;
+        p.input.space = kData;
+        p.input.offset = x + (form.strides[0] < 0 ? 1000 : 0);
+        p.input.strides = form.strides;
+        const Tile got = run(*table, tile, instruction(kReduce, Words{0, kind, static_cast<int32_t>(form.out.size())} + form.out +
+                                                                    Words{static_cast<int32_t>(form.reduced.size())} + form.reduced + p.input.words() + Words{kUniform, out}));
+        int32_t at = out;
+        eachIndex(p.out, [&](const std::vector<int32_t>& index) {
+          double magnitude;
+          const uint32_t want = reduceOne(tile, p, index, 0, magnitude), word = got.word(kUniform, at++, 0);
+          if (kind == 0 || kind == 2) CHECK(word == want || std::fabs(asFloat(word) - asFloat(want)) <= 1e-6 * magnitude);
+          else CHECK_EQUAL(word, want);
+        });
+      }
+  }
+}
+
 // A particle's sum has the same bits in tiles of any width.
 void lanesDoNotMatter() {
   for (const CpuTable* table : tables()) {
     uint32_t first = 0;
-    for (int lanes : {8, 16, 24, 64, 512}) {
+    for (const int n : {61, 357})
+    for (int lanes : {8, 16, 24, 64, 512, 1032}) {
       Tile tile(lanes);
       Random random(4);
       std::vector<uint32_t> values;
-      for (int i = 0; i < 61; i++) values.push_back(asWord(random.value()));
+      for (int i = 0; i < n; i++) values.push_back(asWord(random.value()));
       int i = 0;
-      const int32_t x = tile.add(kVarying, 61, [&] { return values[static_cast<size_t>(i++ / lanes)]; });
+      const int32_t x = tile.add(kVarying, n, [&] { return values[static_cast<size_t>(i++ / lanes)]; });
       const int32_t out = tile.add(kVarying, 1, [] { return 0u; });
-      const Tile got = run(*table, tile, instruction(kReduce, Words{1, 0, 0, 1, 61, kVarying, x, 1, kVarying, out}));
+      const Tile got = run(*table, tile, instruction(kReduce, Words{1, 0, 0, 1, n, kVarying, x, 1, kVarying, out}));
       if (lanes == 8) first = got.word(kVarying, out, 0);
       for (int lane = 0; lane < lanes; lane++) CHECK_EQUAL(got.word(kVarying, out, lane), first);
     }
@@ -137,4 +186,4 @@ void lanesDoNotMatter() {
 
 }  // namespace
 
-int main() { return runAll({{"kinds and layouts", kindsAndLayouts}, {"lanes do not matter", lanesDoNotMatter}}); }
+int main() { return runAll({{"kinds and layouts", kindsAndLayouts}, {"long ones", longOnes}, {"lanes do not matter", lanesDoNotMatter}}); }

@@ -320,6 +320,41 @@ UNROLLED_INLINE vi round_to_int(vf v) {
 // JS-like cast: truncation, NaN -> 0.
 UNROLLED_INLINE vi to_int(vf v) { return truncate_to_int(v) & (v == v); }
 
+// Lanes i and i ^ kDistance change places.
+template <int kDistance>
+UNROLLED_INLINE vu exchange(vu v) {
+#if defined(__clang__)
+  vu r;
+  for (int i = 0; i < W; i++) r[i] = v[i ^ kDistance];
+  return r;
+#else
+  vu lanes;
+  for (int i = 0; i < W; i++) lanes[i] = static_cast<uint32_t>(i ^ kDistance);
+  return __builtin_shuffle(v, lanes);
+#endif
+}
+// Of a and b, the lanes whose numbers lack bit kDistance, b's moved up by it: a[i], then b[i - kDistance]; and those that have it, a's moved
+// down: a[i + kDistance], then b[i]. What a transposition is made of.
+template <int kDistance>
+UNROLLED_INLINE void interleave(vu& a, vu& b) {
+#if defined(__clang__)
+  const vu x = a, y = b;
+  for (int i = 0; i < W; i++) {
+    a[i] = i & kDistance ? y[i ^ kDistance] : x[i];
+    b[i] = i & kDistance ? y[i] : x[i ^ kDistance];
+  }
+#else
+  vu low, high;
+  for (int i = 0; i < W; i++) {
+    low[i] = static_cast<uint32_t>(i & kDistance ? W + (i ^ kDistance) : i);
+    high[i] = static_cast<uint32_t>(i & kDistance ? W + i : i ^ kDistance);
+  }
+  const vu x = a;
+  a = __builtin_shuffle(x, b, low);
+  b = __builtin_shuffle(x, b, high);
+#endif
+}
+
 // Sum of the lanes, pairwise: ((0 + 1) + (2 + 3)) + ...
 UNROLLED_INLINE float sum_lanes(vf v) {
   float a[W];

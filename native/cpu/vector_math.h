@@ -125,7 +125,7 @@ UNROLLED_INLINE vf cos_reduced(vf r2) {
 }
 template <class F>
 UNROLLED_INLINE vf redo_large(vf x, vf result, F function) {
-  vi large = abs(x) > kCircularLimit;
+  vi large = (abs(x) > kCircularLimit) & (abs(x) < kInfinity);  // infinities have become NaN
   if (__builtin_expect(any(large), 0)) {
     for (int i = 0; i < W; i++)
       if (large[i]) result[i] = static_cast<float>(function(static_cast<double>(x[i])));
