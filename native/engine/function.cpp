@@ -16,13 +16,17 @@ constexpr int kLanes = 8;  // nothing varies, so any number will do
 // Below both, a function takes less than about 20 microseconds on one thread, and waking a second costs more than it brings.
 constexpr int64_t kSmallKiloFlops = 100;
 constexpr int64_t kSmallWords = 16384;
+// Above either, a call is long enough to wake threads for.
+constexpr int64_t kLongKiloFlops = 1000;
+constexpr int64_t kLongWords = 131072;
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-bool isSmall(const FunctionHeader& header) {
+// Words that a call may touch.
+int64_t wordsOf(const FunctionHeader& header) {
   int64_t words = header.wordsU + header.wordsC;
   for (const FunctionHeader::External& external : header.externals) words += external.words;
-  return header.kiloFlops < kSmallKiloFlops && words < kSmallWords;
+  return words;
 }
 
 std::shared_ptr<FunctionMemory> memoryOf(Engine& engine) {
@@ -57,7 +61,9 @@ LoadedFunction::LoadedFunction(std::shared_ptr<Engine> engine, std::vector<int32
     first += tasks;
     mostTasks_ = std::max(mostTasks_, tasks);
   }
-  const bool small = isSmall(header_);
+  const int64_t touched = wordsOf(header_);
+  const bool small = header_.kiloFlops < kSmallKiloFlops && touched < kSmallWords;
+  long_ = header_.kiloFlops > kLongKiloFlops || touched > kLongWords;
   parallel_ = !small && mostTasks_ > 1 && engine_->pool->threads() > 1;
   prepared_.reserve(std::max<size_t>(1, header_.tasks.size()));
   try {
@@ -210,7 +216,7 @@ void FunctionCall::run(const DrawKey& key, const Job* job) {
   if (function_->parallel_) {
     Running running{*function_, context, job};
     const auto& stages = function_->header_.stageTasks;
-    const StagedWork work{stages.data(), static_cast<uint32_t>(stages.size()), Running::task, &running};
+    const StagedWork work{stages.data(), static_cast<uint32_t>(stages.size()), Running::task, &running, function_->long_};
     Pool& pool = *function_->engine_->pool;
     pool.runStages(work, std::min(pool.threads(), function_->mostTasks_) - 1);
   } else {

@@ -50,7 +50,7 @@ class LoadedFunction {
   Buffer constants_;
   std::vector<void*> prepared_;    // of each task; a small function has one for everything
   uint32_t mostTasks_ = 0;         // of a stage
-  bool parallel_ = false;
+  bool parallel_ = false, long_ = false;
   size_t scratchBytes_ = 0, scratchOffset_ = 0, callBytes_ = 0;
   std::shared_ptr<const ThreadScratch> threadScratch_;  // of a parallel function
   Counted counted_{counters().functions};

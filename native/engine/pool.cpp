@@ -198,15 +198,13 @@ void Pool::help(std::unique_lock<std::mutex>& lock, unsigned thread) {
 }
 
 void Pool::stayAwake(std::unique_lock<std::mutex>& lock) {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::microseconds limit{100};
   ++awake_;
   lock.unlock();
   const auto begin = Clock::now();
   for (unsigned spins = 1; offerCount_.load(std::memory_order_relaxed) + jobCount_.load(std::memory_order_relaxed) == 0; ++spins) {
     relaxProcessor();
     if (spins % 16 != 0) continue;
-    if (Clock::now() - begin > limit) break;
+    if (Clock::now() - begin > kStayAwake) break;
     if (spins % 512 == 0) std::this_thread::yield();
   }
   lock.lock();
@@ -220,13 +218,13 @@ void Pool::offer(std::unique_lock<std::mutex>& lock, Team& team, unsigned wanted
   team.open_.store(open + more, std::memory_order_relaxed);
   if (open == 0) offers_.push_back(&team);
   offerCount_.store(offers_.size(), std::memory_order_relaxed);
-  const unsigned wakes = std::min(more - std::min(more, awake_), sleeping_);
+  const unsigned wakes = team.wakes_ ? std::min(more - std::min(more, awake_), sleeping_) : 0;
   lock.unlock();
   for (unsigned i = 0; i < wakes; ++i) wake_.notify_one();
 }
 
 void Pool::withdrawOffer(Team& team) {
-  const std::lock_guard lock(mutex_);
+  if (team.open_.load(std::memory_order_relaxed) == 0) return;
   std::erase(offers_, &team);
   offerCount_.store(offers_.size(), std::memory_order_relaxed);
   team.open_.store(0, std::memory_order_relaxed);
@@ -242,12 +240,15 @@ void Pool::runStages(const StagedWork& work, unsigned helpers) {
     offers_.reserve(teams_.size() + 1);  // so that offering never fails
     team = teams_.emplace_back(std::make_unique<Team>()).get();
   }
-  team->begin(work, helpers);
+  team->begin(work, helpers, work.wakes || Clock::now() - lastStaged_ < kStayAwake);
   offer(lock, *team, helpers);  // early: they wake while this thread begins
   if (lock.owns_lock()) lock.unlock();
   team->advance(*this, 0);
   team->work(*this, kCallingThread);
-  if (team->open_.load(std::memory_order_relaxed) > 0) withdrawOffer(*team);
+  lock.lock();
+  withdrawOffer(*team);
+  lastStaged_ = Clock::now();
+  lock.unlock();
   team->references_.fetch_sub(1, std::memory_order_release);
 }
 

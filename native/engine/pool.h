@@ -6,6 +6,7 @@
 // The threads also help with staged work (team.h), which some thread waits for: that goes before the next item of a job.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -104,6 +105,10 @@ class Pool {
  private:
   friend class Job;
   friend class Team;
+  using Clock = std::chrono::steady_clock;
+  // How long a thread spins before it sleeps, after staged work: the next one often follows at once, and waking takes longer than it.
+  static constexpr std::chrono::microseconds kStayAwake{100};
+
   void work(unsigned thread);
   void withdraw(std::shared_ptr<Job> job);
   void leave(std::unique_lock<std::mutex>& lock, std::shared_ptr<Job> job);
@@ -113,7 +118,6 @@ class Pool {
   void withdrawOffer(Team& team);
   void help(std::unique_lock<std::mutex>& lock, unsigned thread);
   void runJob(std::unique_lock<std::mutex>& lock, unsigned thread);
-  // Waits a little without sleeping, after staged work: the next one often follows at once, and waking takes longer than it.
   void stayAwake(std::unique_lock<std::mutex>& lock);
 
   std::mutex mutex_;
@@ -124,6 +128,7 @@ class Pool {
   std::vector<std::unique_ptr<Team>> teams_;  // in use and free
   std::vector<Team*> offers_;                 // those that wait for helpers
   std::atomic<size_t> offerCount_{0};
+  Clock::time_point lastStaged_{};  // when the last staged work ended
   unsigned busy_ = 0, sleeping_ = 0, awake_ = 0;
   bool stop_ = false;
   std::vector<std::thread> threads_;

@@ -15,9 +15,10 @@ constexpr std::chrono::microseconds kSpin{20}, kStay{100};
 
 }  // namespace
 
-void Team::begin(const StagedWork& work, unsigned helpers) {
+void Team::begin(const StagedWork& work, unsigned helpers, bool wakes) {
   work_ = work;
   helpers_ = helpers;
+  wakes_ = wakes;
   ticket_.store(0, std::memory_order_relaxed);  // nothing to take yet
   references_.store(1, std::memory_order_relaxed);
 }
