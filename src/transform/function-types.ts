@@ -15,7 +15,7 @@ type Replaced<T, Leaf> =
     ? T
     : [TensorTree] extends [T]
       ? ValueTree
-      : T extends tf.Tensor
+      : T extends tf.Tensor | TypedArray | Float64Array | NestedNumbers
         ? Leaf
         : T extends Static
           ? T
@@ -51,7 +51,10 @@ export type Returned<R> =
           ? R
           : R extends number | boolean
             ? tf.Scalar
-            : { [K in keyof R]: Returned<R[K]> };
+            : // What a compiled function of a compiled function takes, seen as what it differentiates by.
+              R extends TypedArray | Float64Array | NestedNumbers
+              ? tf.Tensor
+              : { [K in keyof R]: Returned<R[K]> };
 
 /** How often a signature was found compiled, how often not, and how many are held. */
 export interface CacheInfo {
