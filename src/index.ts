@@ -1,5 +1,5 @@
 /** Run thousands of perturbed copies of an unrolled computation, written in ordinary TensorFlow.js ops, in native code. */
-export type { DeviceKind, MetricRecord, ProgramPlan, RunProgress } from './device/driver.js';
+export type { DeviceKind, FunctionPlan, MetricRecord, ProgramPlan, RunProgress } from './device/driver.js';
 export type { OpenDriverOptions as OpenDeviceOptions } from './device/open.js';
 export {
   AbortedError,
@@ -61,6 +61,7 @@ export { type LinearRecurrenceOptions, linearRecurrence } from './tasks/linear-r
 export { type MlpClassifierOptions, mlpClassifier } from './tasks/mlp-classifier.js';
 export { type ToyRegressionOptions, toyRegression2d } from './tasks/toy-regression.js';
 export type { DrawOptions, Rng } from './trace/rng.js';
+export type { DeviceChoice } from './transform/default-device.js';
 export {
   defineUnroll,
   type InitContext,
@@ -70,6 +71,37 @@ export {
   type UnrollDefinition,
 } from './transform/define.js';
 export type { CompileOptions, Device } from './transform/device.js';
+export type {
+  AnyArguments,
+  ArrayArguments,
+  CacheInfo,
+  CompiledAsync,
+  CompiledFunction,
+  Lowered,
+  Returned,
+  TensorArguments,
+} from './transform/function-types.js';
+export {
+  type ApplyOptions,
+  type FunctionalModel,
+  type FunctionalOptions,
+  functional,
+  type ModelInputs,
+  type ModelParams,
+  type TrainingOutputs,
+  type Weights,
+} from './transform/functional.js';
+export {
+  type Argnums,
+  type GradientOf,
+  grad,
+  type ValueAndGradOptions,
+  valueAndGrad,
+} from './transform/grad.js';
+export { type Hvp, hvp } from './transform/hvp.js';
+export { type JacobianOf, jacobian } from './transform/jacobian.js';
+export { type CompiledOptions, type JitOptions, jit } from './transform/jit.js';
+export { type Jvp, jvp, type Tangents } from './transform/jvp.js';
 export {
   bool,
   type InputsOf,
@@ -105,4 +137,5 @@ export {
   type UnrollGradResult,
   unrollGrad,
 } from './transform/unroll-grad.js';
+export { type Vjp, vjp } from './transform/vjp.js';
 export { type AxisTree, type Mapped, type MappedFunction, vmap } from './transform/vmap.js';
