@@ -16,6 +16,7 @@ import {
   sizeOf,
   TEST_UNARY_OPS,
   type TypedArray,
+  type Window,
 } from '../../src/graph/graph.js';
 import { broadcastShapes } from '../../src/graph/infer.js';
 
@@ -60,7 +61,12 @@ const SHAPES: readonly Shape[] = [
 ];
 
 /** Values from one word of the tape, so that the rest of it is left for the ops. */
-function randomValues(word: number, shape: Shape, dtype: DType): TypedArray {
+function randomValues(
+  word: number,
+  shape: Shape,
+  dtype: DType,
+  floats: readonly number[] = SPECIAL,
+): TypedArray {
   const size = sizeOf(shape);
   let seed = word;
   const below = (n: number) => {
@@ -71,9 +77,9 @@ function randomValues(word: number, shape: Shape, dtype: DType): TypedArray {
   if (dtype === 'int32') return Int32Array.from({ length: size }, () => below(9) - 4);
   // One array in three has equal elements, which passes see through.
   const repeats = below(3) === 0;
-  let last = SPECIAL[below(SPECIAL.length)];
+  let last = floats[below(floats.length)];
   return Float32Array.from({ length: size }, () => {
-    if (!repeats) last = SPECIAL[below(SPECIAL.length)];
+    if (!repeats) last = floats[below(floats.length)];
     return last;
   });
 }
@@ -103,10 +109,12 @@ const STRUCTURE = [
   'slice',
   'step',
   'transpose',
+  'window',
+  'argSort',
 ] as const;
 
 /** One more node on `builder`, or none when the choices do not fit together. */
-function grow(builder: GraphBuilder, tape: Tape): void {
+function grow(builder: GraphBuilder, tape: Tape, floats: readonly number[]): void {
   const nodes = Array.from({ length: builder.size }, (_, id) => builder.node(id));
   const of = (...dtypes: DType[]) => nodes.filter((n) => dtypes.includes(n.dtype));
   // Chains of ops are what passes look for: half of the picks are among the newest.
@@ -140,7 +148,7 @@ function grow(builder: GraphBuilder, tape: Tape): void {
       const x = choose(of('bool'));
       if (x) builder.add({ name: 'logicalNot' }, [x.id]);
     } else elementwise(tape.pick(LOGICAL_OPS), choose(of('bool')), nodes);
-  } else growStructure(builder, tape, { any, choose, of, nodes });
+  } else growStructure(builder, tape, { any, choose, of, nodes, floats });
 }
 
 interface Pool {
@@ -148,9 +156,10 @@ interface Pool {
   choose(list: readonly GraphNode[]): GraphNode | undefined;
   of(...dtypes: DType[]): GraphNode[];
   readonly nodes: readonly GraphNode[];
+  readonly floats: readonly number[];
 }
 
-function growStructure(builder: GraphBuilder, tape: Tape, { any, choose, of, nodes }: Pool): void {
+function growStructure(builder: GraphBuilder, tape: Tape, { any, choose, of, nodes, floats }: Pool): void {
   const last = builder.node(builder.size - 1).op.name;
   // Again the op of the last node, half of the time: slices of slices, reshapes of reshapes.
   const again = STRUCTURE.filter((op) => op === last);
@@ -273,6 +282,14 @@ function growStructure(builder: GraphBuilder, tape: Tape, { any, choose, of, nod
       );
       break;
     }
+    case 'argSort': {
+      const sortable = choose(of('float32', 'int32').filter((n) => n.shape.length > 0));
+      if (sortable) builder.add({ name, descending: tape.below(2) === 1 }, [sortable.id]);
+      break;
+    }
+    case 'window':
+      growWindow(builder, tape, choose(of('float32').filter((n) => sizeOf(n.shape) <= 24)), floats);
+      break;
     case 'transpose': {
       const perm = x.shape.map((_, i) => i);
       for (let i = rank - 1; i > 0; i--) {
@@ -285,8 +302,55 @@ function growStructure(builder: GraphBuilder, tape: Tape, { any, choose, of, nod
   }
 }
 
-/** A program of a few inputs, constants and up to about 25 ops; its last nodes are outputs. */
-export function programFromTape(words: readonly number[]): RandomProgram {
+/** A convolution or a pooling of `x`, seen as an image, or the gradient of one. */
+function growWindow(
+  builder: GraphBuilder,
+  tape: Tape,
+  x: GraphNode | undefined,
+  floats: readonly number[],
+): void {
+  if (!x || sizeOf(x.shape) === 0) return;
+  const size = sizeOf(x.shape);
+  const channels = tape.pick([1, 2, 3].filter((c) => size % c === 0));
+  const rows = tape.pick([1, 2, 3].filter((h) => (size / channels) % h === 0));
+  const shape = [1, 1, rows, size / channels / rows, channels];
+  const image = builder.add({ name: 'reshape' }, [x.id], { shape });
+  const window = {
+    size: [1, 1 + tape.below(2), 1 + tape.below(3)],
+    strides: [1, 1, 1 + tape.below(2)],
+    dilations: [1, 1 + tape.below(2), 1],
+    padBefore: [0, tape.below(2), tape.below(3) - 1],
+  } as const satisfies Window;
+  const out = [1, 1, 1 + tape.below(3), 1 + tape.below(4)];
+  const values = (of: Shape) =>
+    builder.constant(randomValues(tape.below(5040), of, 'float32', floats), of, 'float32');
+  const kind = tape.below(7);
+  if (kind < 3) {
+    const depthwise = tape.below(2) === 1;
+    const filters = 1 + tape.below(2);
+    const filter = [...window.size, channels, filters];
+    const y = [...out, depthwise ? channels * filters : filters];
+    if (kind === 0) builder.add({ name: 'conv', window, depthwise }, [image, values(filter)], { shape: y });
+    else if (kind === 1)
+      builder.add({ name: 'convInputGrad', window, depthwise }, [values(y), values(filter)], { shape });
+    else builder.add({ name: 'convFilterGrad', window, depthwise }, [image, values(y)]);
+    return;
+  }
+  const y = [...out, channels];
+  if (kind === 3) builder.add({ name: 'windowMax', window }, [image], { shape: y });
+  else if (kind === 4) builder.add({ name: 'windowSum', window }, [image], { shape: y });
+  else if (kind === 5) builder.add({ name: 'windowMaxGrad', window }, [image, values(y)]);
+  else builder.add({ name: 'windowSumGrad', window }, [values(y)], { shape });
+}
+
+/**
+ * A program of a few inputs, constants and up to about 25 ops; its last nodes are outputs. `floats`: what float32 values are drawn from, default
+ * among others NaN, infinities, and the largest and smallest numbers.
+ */
+export function programFromTape(
+  words: readonly number[],
+  floats: readonly number[] = SPECIAL,
+): RandomProgram {
   const tape = new Tape(words);
   const builder = new GraphBuilder();
   const leaves: { path: string; word: number; shape: Shape; dtype: DType }[] = [];
@@ -296,11 +360,11 @@ export function programFromTape(words: readonly number[]): RandomProgram {
     builder.input('value', `x${i}`, shape, dtype);
     leaves.push({ path: `x${i}`, word: tape.below(5040), shape, dtype });
     const constantShape = tape.pick(SHAPES);
-    builder.constant(randomValues(tape.below(5040), constantShape, dtype), constantShape, dtype);
+    builder.constant(randomValues(tape.below(5040), constantShape, dtype, floats), constantShape, dtype);
   });
   builder.add({ name: 'iota', start: tape.below(3) - 1, step: tape.pick([1, -1, 2]) }, [], { shape: [3] });
   const start = builder.size;
-  while (!tape.done && builder.size < start + 30) grow(builder, tape);
+  while (!tape.done && builder.size < start + 30) grow(builder, tape, floats);
   const outputs = Array.from({ length: Math.min(3, builder.size) }, (_, i) => ({
     path: `y${i}`,
     node: builder.size - 1 - i,
@@ -309,7 +373,7 @@ export function programFromTape(words: readonly number[]): RandomProgram {
     Object.fromEntries(
       leaves.map(({ path, word, shape, dtype }) => [
         path,
-        randomValues(word + 7919 * particle, shape, dtype),
+        randomValues(word + 7919 * particle, shape, dtype, floats),
       ]),
     );
   return { graph: builder.build(outputs), inputs: inputsOf(0), inputsOf };

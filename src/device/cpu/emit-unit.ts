@@ -1,5 +1,5 @@
 /** Units as the instruction words of native/engine/program.h. */
-import { type Graph, type GraphNode, sizeOf } from '../../graph/graph.js';
+import { type Graph, type GraphNode, type Shape, sizeOf } from '../../graph/graph.js';
 import { writeContiguousKernel } from './contiguous-kernels.js';
 import { floatBits, groupProgram } from './elementwise.js';
 import {
@@ -186,7 +186,9 @@ export class UnitEmitter {
             : node.dtype === 'bool'
               ? Number(value !== 0)
               : value | 0;
-        writeFill(out, mode, node.shape, result, bits);
+        // In a function fill and copy may run at once, hence keep apart; lanes are filled faster in one go.
+        if (mode === 0) this.#fillBorder(node.shape, paddings, result, bits, out);
+        else writeFill(out, mode, node.shape, result, bits);
         const offset = paddings.reduce((sum, [before], i) => sum + before * result.strides[i], 0);
         const inner = { ...result, offset: result.offset + offset };
         writeCopy(out, mode, this.#nodes[node.inputs[0]].shape, this.view(node.inputs[0]), inner, 'pad');
@@ -246,6 +248,31 @@ export class UnitEmitter {
         );
       }
     }
+  }
+
+  /** Fills what surrounds the inner block: along each axis before and after it, between the insides of the axes before. */
+  #fillBorder(
+    shape: Shape,
+    paddings: readonly (readonly [number, number])[],
+    result: Operand,
+    bits: number,
+    out: BlockWriter,
+  ) {
+    const dims = shape.slice();
+    let offset = result.offset;
+    paddings.forEach(([before, after], axis) => {
+      const stride = result.strides[axis];
+      const whole = dims[axis];
+      for (const [from, count] of [
+        [0, before],
+        [whole - after, after],
+      ]) {
+        dims[axis] = count;
+        if (sizeOf(dims) > 0) writeFill(out, 0, dims, { ...result, offset: offset + from * stride }, bits);
+      }
+      dims[axis] = whole - before - after;
+      offset += before * stride;
+    });
   }
 
   #matmul(unit: Unit, node: GraphNode, result: Operand, out: BlockWriter) {

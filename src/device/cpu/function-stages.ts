@@ -12,15 +12,15 @@ export interface Piece {
 export type Stage = readonly (readonly Piece[])[];
 
 /** A task should last as many microseconds: handing it to another thread costs about one. */
-const TASK = 10;
-/** Steps of one depth that together last less are not worth a fork and a join. */
-const LEAST_SHARED = 15;
+export const TASK_MICROSECONDS = 10;
+/** Steps of one depth that together last less than this many tasks are not worth a fork and a join. */
+const LEAST_SHARED = 1.5;
 
 /**
  * Gives every step its time and its stage. Steps at the same depth of the dependency graph run side by side where that pays; runs of small ones
- * become one task of one stage, in order. With one thread that is everything.
+ * become one task of one stage, in order. With one thread that is everything. A task should last `granularity` microseconds.
  */
-export function arrange(steps: readonly Step[], threads: number): Stage[] {
+export function arrange(steps: readonly Step[], threads: number, granularity: number): Stage[] {
   const stages: Stage[] = [];
   let time = 0;
   let serial: number[] = [];
@@ -44,6 +44,7 @@ export function arrange(steps: readonly Step[], threads: number): Stage[] {
     const tasks = sharedTasks(
       level.map((i) => steps[i]),
       threads,
+      granularity,
     );
     if (tasks.length === 1) {
       for (const i of level) serial.push(i);
@@ -72,10 +73,10 @@ function levelsOf(steps: readonly Step[]): number[][] {
 }
 
 /** Independent steps as tasks of about equal cost, at most about two for each thread; one task where sharing does not pay. */
-function sharedTasks(steps: readonly Step[], threads: number): Piece[][] {
+function sharedTasks(steps: readonly Step[], threads: number, granularity: number): Piece[][] {
   const total = steps.reduce((sum, { cost }) => sum + cost, 0);
-  if (total < LEAST_SHARED) return [[]];
-  const target = Math.max(TASK, total / (2 * threads));
+  if (total < LEAST_SHARED * granularity) return [[]];
+  const target = Math.max(granularity, total / (2 * threads));
   const tasks: { pieces: Piece[]; cost: number }[] = [];
   let bundle: Piece[] = [];
   let bundled = 0;

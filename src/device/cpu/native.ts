@@ -210,7 +210,7 @@ export interface NativeAddon {
   ): { readonly handle: RunHandle; readonly promise: Promise<void> };
 
   /**
-   * The reverse program (space P is this program's state; `words` as for loadProgram, state rows = cotangents and gradients) of `program`.
+   * The reverse program (space P is this program's state before the step, and with `readsNext` after it the state after the step; `words` as for loadProgram, state rows = cotangents and gradients) of `program`.
    * `gradientRow`: first row in S of the gradients of theta (as many as theta has elements); `weightRow`: row in S of the weight of the losses;
    * `cotangents`: pairs (first row in S, elements) per float32 leaf of the state. All other rows of S begin at 0.
    */
@@ -218,6 +218,7 @@ export interface NativeAddon {
     program: ProgramHandle,
     words: Int32Array,
     constants: Int32Array | Uint32Array | Float32Array,
+    readsNext: boolean,
     gradientRow: number,
     weightRow: number,
     cotangents: Int32Array,
@@ -226,7 +227,7 @@ export interface NativeAddon {
   reverseBytes(reverse: ReverseHandle): { readonly slot: number; readonly working: number };
   /**
    * `actions`: the sweep, as pairs of words: (0, s) keep the present state in slot s; (1, n) advance n steps; (2, s) restore the state of slot s;
-   * (3, 0) back through the step that begins at the present state. `slots`: how many slots. A step's first time is recorded, its repetitions are
+   * (3, 0) back through the step that begins at the present state, the last step being advanced first. `slots`: how many slots. A step's first time is recorded, its repetitions are
    * not. `finalCotangents`: per pair of `cotangents`, [particles, elements] or null.
    */
   runReverse(

@@ -7,7 +7,7 @@ import type { FunctionSpec } from '../driver.js';
 import { cutInstruction, cutReduced, ranges } from './cut.js';
 import { UnitEmitter } from './emit-unit.js';
 import { FunctionMemory } from './function-memory.js';
-import { arrange, type Piece, type Stage } from './function-stages.js';
+import { arrange, type Piece, type Stage, TASK_MICROSECONDS } from './function-stages.js';
 import { type OutputCopy, REDUCE_BLOCKS, type Step, stepsOf } from './function-steps.js';
 import { BlockWriter, show, writeCopy } from './instructions.js';
 import { Overwrites } from './overwrites.js';
@@ -39,9 +39,13 @@ interface Cut {
 
 /**
  * Plans a function for `threads` threads, which decide how it is cut but not what it computes. Throws nothing for a spec whose graph has inputs and
- * outputs of the types that it names. Cost: about linear in nodes, quadratic (with a small factor) in buffers.
+ * outputs of the types that it names. `granularity`: microseconds that a task should last. Cost: about linear in nodes, quadratic (with a small factor) in buffers.
  */
-export function planFunction(spec: FunctionSpec, threads: number): CpuFunctionPlan {
+export function planFunction(
+  spec: FunctionSpec,
+  threads: number,
+  granularity = TASK_MICROSECONDS,
+): CpuFunctionPlan {
   const { graph, inputs } = spec;
   const { nodes } = graph;
   const values = valuesOf(graph);
@@ -98,7 +102,7 @@ export function planFunction(spec: FunctionSpec, threads: number): CpuFunctionPl
   );
   for (const base of passedOn) outputsOf.needed[base] = true;
   const steps = stepsOf(graph, values, units, overwrites.predecessors, outputsOf.of, copies);
-  const stages = arrange(steps, threads);
+  const stages = arrange(steps, threads, granularity);
   const memory = new FunctionMemory(graph, values, externals, outputsOf.of, steps);
   const emitter = new UnitEmitter(memory, Stream.step);
 

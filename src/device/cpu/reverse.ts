@@ -12,6 +12,7 @@ import type {
   ReverseSpec,
   UnrollSpec,
 } from '../driver.js';
+import { nextPath, readsNext } from '../reverse-graph.js';
 import { planSweep } from '../sweep.js';
 import { awaitRun, native, nativeRequest } from './calls.js';
 import type { EngineHandle, NativeAddon, ReverseHandle } from './native.js';
@@ -35,6 +36,7 @@ export class CpuReverse implements LoadedReverse {
   /** One for each tile width that states are gone back through in. */
   readonly #variants = new Map<number, ReverseHandle>();
   readonly #planned: CpuPlan;
+  readonly #readsNext: boolean;
   /** First rows of the gradients and of the weight in the transposed state, and (row, elements) of the cotangents. */
   readonly #rows: { readonly gradient: number; readonly weight: number; readonly cotangents: Int32Array };
   /** State leaves that have a cotangent, in order. */
@@ -49,7 +51,10 @@ export class CpuReverse implements LoadedReverse {
     private readonly onDispose: (reverse: CpuReverse) => void,
   ) {
     const forward = program.spec;
-    this.#planned = planUnroll(backwardUnroll(forward, spec), forward.state);
+    this.#readsNext = readsNext(spec);
+    const next = forward.state.map((leaf) => ({ ...leaf, path: nextPath(leaf.path) }));
+    const primal = this.#readsNext ? [...forward.state, ...next] : forward.state;
+    this.#planned = planUnroll(backwardUnroll(forward, spec), primal);
     this.#floats = forward.state.flatMap(({ dtype }, i) => (dtype === 'float32' ? [i] : []));
     let row = 0;
     const cotangents = this.#floats.flatMap((i) => {
@@ -158,6 +163,7 @@ export class CpuReverse implements LoadedReverse {
           this.program.loaded(lanes),
           this.#planned.words(lanes),
           this.#planned.constants,
+          this.#readsNext,
           gradient,
           weight,
           cotangents,
