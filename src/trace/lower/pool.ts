@@ -26,11 +26,8 @@ const poolAttributes = (attributes: KernelAttributes) => attributes as unknown a
 
 const AXES = [0, 1, 2] as const;
 
-/** What a maximum starts from. */
-const LEAST: Readonly<Record<'float32' | 'int32', number>> = {
-  float32: Number.NEGATIVE_INFINITY,
-  int32: -(2 ** 31),
-};
+/** What a maximum of float32 or int32 starts from. */
+const least = (dtype: DType) => (dtype === 'float32' ? Number.NEGATIVE_INFINITY : -(2 ** 31));
 
 /** A constant that varies along one spatial axis of [N, D, H, W, C] only. */
 function along(e: Emitter, values: readonly number[], axis: number, dtype: DType): number {
@@ -71,7 +68,7 @@ const windowedAxes = ({ window, x, y }: Geometry) =>
 /** Maxima of int32 windows, axis by axis: the core op has them in float32 only, which would round large numbers. */
 function integerMax(e: Emitter, x: number, geometry: Geometry): number {
   return windowedAxes(geometry).reduce((value, axis) => {
-    const padded = padAlong(e, value, geometry, axis, LEAST.int32);
+    const padded = padAlong(e, value, geometry, axis, least('int32'));
     const before = padsAlong(geometry, axis)[0];
     return Array.from({ length: geometry.window.size[axis]! }, (_, k) =>
       sliceAlong(e, padded, geometry, axis, k, before),
@@ -79,7 +76,7 @@ function integerMax(e: Emitter, x: number, geometry: Geometry): number {
   }, x);
 }
 
-/** better = candidate comes before best: it is larger, or the first NaN. */
+/** Where a candidate takes the place of the best so far: it is larger, or the first NaN. */
 function exceeds(e: Emitter, candidate: number, best: number): number {
   if (e.dtype(candidate) !== 'float32') return e.binary('greater', candidate, best);
   const above = e.unary('logicalNot', e.binary('lessEqual', candidate, best));
@@ -93,7 +90,7 @@ function exceeds(e: Emitter, candidate: number, best: number): number {
 function firstMaximum(e: Emitter, x: number, geometry: Geometry): number {
   const { window } = geometry;
   const areas = [geometry.x[2]! * geometry.x[3]!, geometry.x[3]!, 1] as const;
-  const least = e.scalar(e.dtype(x) === 'float32' ? LEAST.float32 : LEAST.int32, e.dtype(x));
+  const lowest = least(e.dtype(x));
   const windowed = windowedAxes(geometry);
   let value = x;
   let position = e.scalar(0, 'int32');
@@ -117,14 +114,14 @@ function firstMaximum(e: Emitter, x: number, geometry: Geometry): number {
       continue;
     }
     const before = padsAlong(geometry, axis)[0];
-    const values = padAlong(e, value, geometry, axis, LEAST[e.dtype(x) === 'float32' ? 'float32' : 'int32']);
+    const values = padAlong(e, value, geometry, axis, lowest);
     // Positions that do not vary along this axis serve all elements as they are.
     const varies = e.rank(position) > 0 && e.shape(position)[axis + 1] !== 1;
     const rows = varies ? padAlong(e, position, geometry, axis, 0) : undefined;
     const inside = (at: number) => at >= 0 && at < extent;
     const first = (o: number) => elements.map((k) => positionOf(window, axis, o, k)).find(inside) ?? 0;
     untouched = e.binary('add', untouched, part(first));
-    let [best, bestPosition] = [least, untouched];
+    let [best, bestPosition] = [e.scalar(lowest, e.dtype(x)), untouched];
     for (const k of elements) {
       const candidate = sliceAlong(e, values, geometry, axis, k, before);
       const row = rows === undefined ? position : sliceAlong(e, rows, geometry, axis, k, before);
