@@ -34,6 +34,39 @@ void runColumn(const CumsumPlan& plan, const uint32_t* x, int64_t step, uint32_t
   }
 }
 
+// Uniform runs one word wide: four at a time, because each addition waits for the one before it in its run.
+template <class Word, int kRuns>
+void runWords(const CumsumPlan& plan, const uint32_t* x, int64_t between, int64_t step, uint32_t* out, int64_t outBetween, int64_t outStep) {
+  Word sum[kRuns] = {};
+  if (plan.reverse) {
+    x += (plan.n - 1) * step;
+    out += (plan.n - 1) * outStep;
+    step = -step;
+    outStep = -outStep;
+  }
+  for (int32_t i = 0; i < plan.n; i++, x += step, out += outStep)
+#pragma GCC unroll 4
+    for (int r = 0; r < kRuns; r++) {
+      Word value;
+      std::memcpy(&value, x + r * between, 4);
+      const Word before = sum[r];
+      sum[r] += value;
+      const Word result = plan.exclusive ? before : sum[r];
+      std::memcpy(out + r * outBetween, &result, 4);
+    }
+}
+template <class Word>
+void runUniform(const CumsumPlan& plan, const uint32_t* x, uint32_t* out) {
+  const int64_t* s = plan.x.strides;
+  for (int64_t i = 0; i < plan.inner; i++) {
+    const int64_t run = int64_t{plan.n} * plan.inner;
+    int64_t o = 0;
+    for (; o + 4 <= plan.outer; o += 4)
+      runWords<Word, 4>(plan, x + o * s[0] + i * s[2], s[0], s[1], out + o * run + i, run, plan.inner);
+    for (; o < plan.outer; o++) runWords<Word, 1>(plan, x + o * s[0] + i * s[2], 0, s[1], out + o * run + i, 0, plan.inner);
+  }
+}
+
 }  // namespace
 
 CumsumPlan* planCumsum(Reader& reader, int lanes, Arena& arena) {
@@ -57,6 +90,10 @@ CumsumPlan* planCumsum(Reader& reader, int lanes, Arena& arena) {
 void runCumsum(const CumsumPlan& plan, TileContext& context) {
   const uint32_t* x = plan.x.read(context);
   uint32_t* output = plan.output.write(context);
+  if (plan.rowWords == 1 && (plan.width == 1 || plan.inner == 1)) {
+    if (plan.n == 0) return;
+    return plan.integer ? runUniform<uint32_t>(plan, x, output) : runUniform<float>(plan, x, output);
+  }
   const int64_t outStep = plan.inner * plan.rowWords;
   const int64_t columns = plan.width == plan.rowWords ? plan.inner : 1;
   for (int64_t o = 0; o < plan.outer; o++)

@@ -63,10 +63,25 @@ GatherPlan* planGather(Reader& reader, int lanes, Arena& arena) {
 
 size_t gatherScratch(const GatherPlan& plan) { return plan.indices.varying ? static_cast<size_t>(plan.lanes) * 8 : 0; }
 
+// Single words of a uniform x by uniform indices: nothing but the look-up in the loop.
+static void gatherWords(const GatherPlan& plan, const uint32_t* x, const uint32_t* indices, uint32_t* output) {
+  const int64_t n = plan.n, step = plan.x.strides[2], indexStep = plan.indices.strides[1];
+  for (int64_t b = 0; b < plan.batch; b++)
+    for (int64_t o = 0; o < plan.outer; o++, output += plan.m) {
+      const uint32_t* from = x + b * plan.x.strides[0] + o * plan.x.strides[1];
+      const uint32_t* index = indices + b * plan.indices.strides[0];
+      for (int64_t j = 0; j < plan.m; j++) {
+        const int64_t row = static_cast<int32_t>(index[j * indexStep]);
+        output[j] = row >= 0 && row < n ? from[row * step] : plan.missing;
+      }
+    }
+}
+
 void runGather(const GatherPlan& plan, TileContext& context) {
   const uint32_t* x = plan.x.read(context);
   const uint32_t* indices = plan.indices.read(context);
   uint32_t* output = plan.output.write(context);
+  if (plan.mode == 0 && plan.inner == 1) return gatherWords(plan, x, indices, output);
   const int64_t rowWords = plan.mode == 0 ? 1 : plan.lanes;
   const int64_t* sx = plan.x.strides;
   int32_t* position = static_cast<int32_t*>(context.scratch);

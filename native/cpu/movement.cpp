@@ -1,6 +1,7 @@
 #include "movement.h"
 
 #include "rows.h"
+#include "transpose.h"
 
 namespace unrolled::UNROLLED_LEVEL {
 
@@ -13,6 +14,10 @@ struct CopyPlan {
   int64_t fromRun, toRun;
   int64_t rowWords;
   bool empty, splat, init;
+  // Of a uniform copy: the last outer dim is consecutive in the source as the run is in the destination.
+  bool transposed;
+  int32_t rows;
+  int64_t toRow;
 };
 
 struct FillPlan {
@@ -56,6 +61,39 @@ bool anyZero(const int32_t* dims, int rank) {
   return false;
 }
 
+void swapDims(CopyPlan& plan, int a, int b) {
+  const int32_t dim = plan.outer[a];
+  plan.outer[a] = plan.outer[b];
+  plan.outer[b] = dim;
+  Operand* const operands[2] = {&plan.from, &plan.to};
+  for (Operand* o : operands) {
+    const int64_t stride = o->strides[a];
+    o->strides[a] = o->strides[b];
+    o->strides[b] = stride;
+  }
+}
+int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+// The destination's densest dim last, so that the run writes neighbouring words whatever the order the dims were given in.
+void orderDims(CopyPlan& plan, int rank) {
+  for (int i = 1; i < rank; i++)
+    for (int d = i; d > 0 && magnitude(plan.to.strides[d - 1]) < magnitude(plan.to.strides[d]); d--) swapDims(plan, d - 1, d);
+}
+
+// Takes the outer dim that is consecutive in the source out of the outer ones.
+void chooseTransposition(CopyPlan& plan) {
+  if (plan.toRun != 1 || plan.fromRun == 1 || plan.run < W / 2) return;
+  for (int d = plan.outerRank - 1; d >= 0; d--) {
+    if (plan.from.strides[d] != 1 || plan.outer[d] < W / 2) continue;
+    for (int e = d; e + 1 < plan.outerRank; e++) swapDims(plan, e, e + 1);
+    plan.outerRank--;
+    plan.rows = plan.outer[plan.outerRank];
+    plan.toRow = plan.to.strides[plan.outerRank];
+    plan.transposed = true;
+    return;
+  }
+}
+
 // Only where `fresh` is set; `from` is one row, or one word for all lanes.
 void blendRow(uint32_t* to, const uint32_t* from, bool splatSource, const int32_t* fresh, int64_t lanes) {
   for (int64_t i = 0; i < lanes; i += W) {
@@ -85,7 +123,9 @@ CopyPlan* planCopy(Reader& reader, int lanes, bool init, Arena& arena) {
   plan->splat = mode == 1 && !plan->from.varying;
   plan->init = init;
   plan->empty = anyZero(plan->outer, rank);
+  if (mode == 0) orderDims(*plan, rank);
   plan->outerRank = splitDims(rank, plan->outer, plan->from.strides, plan->to.strides, plan->run, plan->fromRun, plan->toRun);
+  if (mode == 0) chooseTransposition(*plan);
   return plan;
 }
 
@@ -99,6 +139,8 @@ void runCopy(const CopyPlan& plan, TileContext& context) {
     if (blend) {
       for (int64_t i = 0; i < plan.run; i++)
         blendRow(to + i * plan.toRun, from + i * plan.fromRun, plan.splat, context.fresh, plan.rowWords);
+    } else if (plan.transposed) {
+      transposeWords(to, plan.toRow, from, plan.fromRun, plan.rows, plan.run);
     } else {
       copyRows(to, plan.toRun, from, plan.fromRun, plan.splat, plan.run, plan.rowWords);
     }

@@ -40,6 +40,13 @@ void addWords(uint32_t* to, const uint32_t* x, bool splatSource, int64_t n) {
 // One element of x to the segment of its id; elements come in order, so each sum has the order of n.
 template <class Add>
 void addElements(const SegmentSumPlan& plan, const uint32_t* x, const uint32_t* ids, uint32_t* output) {
+  if (plan.mode == 0 && plan.inner == 1) {
+    for (int64_t e = 0; e < plan.n; e++) {
+      const int64_t segment = static_cast<int32_t>(ids[e * plan.ids.strides[0]]);
+      if (segment >= 0 && segment < plan.segments) output[segment] = Add::words(output[segment], x[e * plan.x.strides[0]]);
+    }
+    return;
+  }
   const int64_t rowWords = plan.mode == 0 ? 1 : plan.lanes;
   const bool splatSource = plan.mode == 1 && !plan.x.varying;
   for (int64_t e = 0; e < plan.n; e++) {
