@@ -4,17 +4,12 @@
  * All take batches: the last two axes are the matrix, the ones before are batch axes. Inputs are float32 tensors (or what tfjs makes one
  * of). Each matrix is computed in float64 and rounded once. Outside of traces that happens on the host, whatever the backend (which
  * must be one that can be read synchronously); in a trace a core op is recorded, which every device runs.
- *
- * Gradients: Giles 2008, "An extended collection of matrix derivative results for forward and reverse mode algorithmic differentiation"; for
- * Cholesky Murray 2016 (arXiv 1602.07527), section 4.
  */
 import * as tf from '@tensorflow/tfjs';
 import { ShapeError } from '../errors.js';
 import { broadcastShapes } from '../graph/infer.js';
 import { checkBoolean, checkKeys } from '../options.js';
-import { customOp, untaped } from '../trace/custom-op.js';
-import { coreOp } from './core-op.js';
-import { matrixTranspose } from './differentiable.js';
+import { choleskyOp, eigenOp, mask, matrixBatch, product, solveOp, split } from './matrix-ops.js';
 
 /** A tensor, or nested arrays of numbers. */
 export type MatrixLike = tf.TensorLike | tf.Tensor;
@@ -41,98 +36,6 @@ function matrices(value: MatrixLike, where: string, name = 'a'): tf.Tensor {
   return x;
 }
 
-/** Batch axes as one, for gradients: backends are limited in rank. */
-function flat(x: tf.Tensor): tf.Tensor3D {
-  const [rows, columns] = x.shape.slice(-2);
-  const batch = x.shape.slice(0, -2).reduce((n, d) => n * d, 1);
-  return tf.reshape(x, [batch, rows, columns]);
-}
-
-/** 1 where `keep(row, column)`, else 0: [1, n, n]. */
-function mask(n: number, keep: (row: number, column: number) => number): tf.Tensor3D {
-  const values = Float32Array.from({ length: n * n }, (_, i) => keep(Math.floor(i / n), i % n));
-  return tf.tensor3d(values, [1, n, n]);
-}
-
-function product(a: tf.Tensor, b: tf.Tensor, transposeA = false, transposeB = false): tf.Tensor {
-  return tf.matMul(a as tf.Tensor3D, b as tf.Tensor3D, transposeA, transposeB);
-}
-
-/** (x + x^T) / 2 */
-function symmetrised(x: tf.Tensor): tf.Tensor {
-  return tf.mul(tf.add(x, matrixTranspose(x)), 0.5);
-}
-
-/** [batch, n, n] -> [batch, n, n] */
-function choleskyOp(a: tf.Tensor): tf.Tensor {
-  return customOp(
-    [a],
-    () => [coreOp({ name: 'cholesky' }, [a])],
-    ([dl], [saved]) => {
-      // Murray 2016, eq. 10: S = L^-T phi(L^T dL) L^-1, phi halving the diagonal of the lower triangle. Factored again rather than kept:
-      // tfjs would take a saved output for a constant in second derivatives. A trace merges the two.
-      const l = choleskyOp(saved);
-      const n = saved.shape[2] as number;
-      const phi = mask(n, (i, j) => (i > j ? 1 : i === j ? 0.5 : 0));
-      const middle = tf.mul(product(l, dl, true), phi);
-      const left = solveOp(l, middle, true, true);
-      return [symmetrised(matrixTranspose(solveOp(l, matrixTranspose(left), true, true)))];
-    },
-  )[0];
-}
-
-/** a [batch, n, n], b [batch, n, m] -> [batch, n, m] */
-function solveOp(a: tf.Tensor, b: tf.Tensor, lower: boolean, transpose: boolean): tf.Tensor {
-  return customOp(
-    [a, b],
-    () => [coreOp({ name: 'triangularSolve', lower, transpose }, [a, b])],
-    ([dx], [savedA, savedB]) => {
-      const db = solveOp(savedA, dx, lower, !transpose);
-      const x = solveOp(savedA, savedB, lower, transpose);
-      const outer = transpose ? product(x, db, false, true) : product(db, x, false, true);
-      const n = savedA.shape[2] as number;
-      const triangle = mask(n, (i, j) => Number(lower ? i >= j : i <= j));
-      return [tf.neg(tf.mul(outer, triangle)), db];
-    },
-  )[0];
-}
-
-/** [batch, n, n] -> [batch, n + 1, n]: eigenvalues, then eigenvectors. */
-function eigenOp(a: tf.Tensor): tf.Tensor {
-  return customOp(
-    [a],
-    () => [coreOp({ name: 'symmetricEigen' }, [a])],
-    ([dy], [saved]) => {
-      const n = saved.shape[2] as number;
-      const { values, vectors } = split(eigenOp(saved));
-      const cotangent = split(dy);
-      const gaps = tf.sub(tf.expandDims(values, 1), tf.expandDims(values, 2));
-      // 1 / (w_j - w_i); 0 where they are equal, the diagonal included.
-      const equal = untaped(() => tf.equal(gaps, 0));
-      const inverse = tf.where(
-        equal,
-        tf.zerosLike(gaps),
-        tf.div(1, tf.where(equal, tf.onesLike(gaps), gaps)),
-      );
-      const turning = tf.mul(inverse, product(vectors, cotangent.vectors, true));
-      const stretching = tf.mul(
-        tf.expandDims(cotangent.values, 1),
-        mask(n, (i, j) => Number(i === j)),
-      );
-      const inner = tf.add(turning, stretching);
-      return [symmetrised(product(product(vectors, inner), vectors, false, true))];
-    },
-  )[0];
-}
-
-function split(packed: tf.Tensor): { readonly values: tf.Tensor; readonly vectors: tf.Tensor } {
-  const [batch, , n] = packed.shape as [number, number, number];
-  return {
-    values: tf.reshape(tf.slice(packed, [0, 0, 0], [batch, 1, n]), [batch, n]),
-    vectors: tf.slice(packed, [0, 1, 0], [batch, n, n]),
-  };
-}
-
 /**
  * Lower triangular L [..., n, n] with L L^T = a, zeros above. Only the lower triangle of `a` [..., n, n] is read; where a matrix is not positive
  * definite and finite, all of its L is NaN. n^3 / 3 flops a matrix.
@@ -144,7 +47,7 @@ function split(packed: tf.Tensor): { readonly values: tf.Tensor; readonly vector
 export function cholesky(a: MatrixLike): tf.Tensor {
   return tf.tidy(() => {
     const x = squareMatrices(a, 'cholesky');
-    return tf.reshape(choleskyOp(flat(x)), x.shape);
+    return tf.reshape(choleskyOp(matrixBatch(x)), x.shape);
   });
 }
 
@@ -166,7 +69,7 @@ export function triangularSolve(
   checkBoolean(transpose, `${where}: transpose`);
   return tf.tidy(() => {
     const [x, y] = alignedBatches(squareMatrices(a, where), matrices(b, where, 'b'), where);
-    return tf.reshape(solveOp(flat(x), flat(y), lower, transpose), y.shape);
+    return tf.reshape(solveOp(matrixBatch(x), matrixBatch(y), lower, transpose), y.shape);
   });
 }
 
@@ -218,7 +121,7 @@ export function choleskySolve(l: MatrixLike, b: MatrixLike): tf.Tensor {
 export function eigh(a: MatrixLike): { values: tf.Tensor; vectors: tf.Tensor } {
   return tf.tidy(() => {
     const x = squareMatrices(a, 'eigh');
-    const { values, vectors } = split(eigenOp(flat(x)));
+    const { values, vectors } = split(eigenOp(matrixBatch(x)));
     return { values: tf.reshape(values, x.shape.slice(0, -1)), vectors: tf.reshape(vectors, x.shape) };
   });
 }
@@ -231,7 +134,7 @@ export function logDet(a: MatrixLike): tf.Tensor {
   return tf.tidy(() => {
     const x = squareMatrices(a, 'logDet');
     const n = x.shape.at(-1) as number;
-    const l = choleskyOp(flat(x));
+    const l = choleskyOp(matrixBatch(x));
     // Ones off the diagonal, whose logarithm is 0.
     const unit = mask(n, (i, j) => Number(i === j));
     const diagonal = tf.add(tf.mul(l, unit), tf.sub(1, unit));
@@ -245,7 +148,7 @@ export function inverseSpd(a: MatrixLike): tf.Tensor {
   return tf.tidy(() => {
     const x = squareMatrices(a, 'inverseSpd');
     const n = x.shape.at(-1) as number;
-    const l = choleskyOp(flat(x));
+    const l = choleskyOp(matrixBatch(x));
     const identity = tf.mul(
       tf.onesLike(l),
       mask(n, (i, j) => Number(i === j)),

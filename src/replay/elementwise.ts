@@ -12,6 +12,9 @@ type Binary = (
   nodes: readonly [GraphNode, GraphNode],
 ) => tf.Tensor;
 
+/** Where the ops are those of JavaScript at the edges: tfjs's cpu backend, and a trace, which records them as core ops. */
+const exact = (backend: string) => backend === 'cpu' || backend === 'trace';
+
 /** `y`, but NaN stays NaN. */
 function keepNaN(x: tf.Tensor, y: tf.Tensor): tf.Tensor {
   return x.dtype === 'float32' ? tf.where(tf.isNaN(x), x, y) : y;
@@ -19,7 +22,7 @@ function keepNaN(x: tf.Tensor, y: tf.Tensor): tf.Tensor {
 
 /** tfjs gives 0 for the sign of NaN, some backends also for that of a subnormal number. */
 function sign(x: tf.Tensor, backend: string): tf.Tensor {
-  if (backend === 'cpu' || x.dtype === 'int32') return keepNaN(x, tf.sign(x));
+  if (exact(backend) || x.dtype === 'int32') return keepNaN(x, tf.sign(x));
   const zero = tf.scalar(0);
   return keepNaN(x, tf.sub(tf.cast(tf.greater(x, zero), 'float32'), tf.cast(tf.less(x, zero), 'float32')));
 }
@@ -47,7 +50,7 @@ const UNARY: Readonly<Record<string, Unary>> = {
   logicalNot: (x) => tf.logicalNot(x),
   neg: (x) => tf.neg(x),
   reciprocal: (x) => tf.reciprocal(x),
-  relu: (x, backend) => (backend === 'cpu' ? tf.relu(x) : keepNaN(x, tf.relu(x))),
+  relu: (x, backend) => (exact(backend) ? tf.relu(x) : keepNaN(x, tf.relu(x))),
   round: (x) => tf.round(x),
   rsqrt: (x) => tf.rsqrt(x),
   sigmoid: (x) => tf.sigmoid(x),
@@ -64,7 +67,7 @@ const UNARY: Readonly<Record<string, Unary>> = {
 /** Backends compute in C, where a NaN on one side of min and max is lost. */
 function extreme(f: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor): Binary {
   return (a, b, { backend }, [aNode, bNode]) => {
-    if (backend === 'cpu' || a.dtype !== 'float32') return f(a, b);
+    if (exact(backend) || a.dtype !== 'float32') return f(a, b);
     // A NaN on the left survives; so a number known not to be one belongs on the right.
     const number = (node: GraphNode) => {
       const value = scalarOf(node);
@@ -88,7 +91,7 @@ function guardedInteger(
 }
 
 const pow: Binary = (a, b, { backend }, [, bNode]) => {
-  if (backend === 'cpu') return tf.pow(a, b);
+  if (exact(backend)) return tf.pow(a, b);
   if (a.dtype === 'int32') {
     // 0 ^ -1 is Infinity, which is 0 in int32.
     const zero = tf.scalar(0, 'int32');
@@ -175,7 +178,7 @@ export function evaluateElementwise(
         return tf.minimum(tf.maximum(x, tf.scalar(low, 'int32')), tf.scalar(high, 'int32'));
       }
       const clipped = tf.minimum(tf.maximum(x, tf.scalar(op.min)), tf.scalar(op.max));
-      return context.backend === 'cpu' ? clipped : keepNaN(x, clipped);
+      return exact(context.backend) ? clipped : keepNaN(x, clipped);
     }
     case 'step':
       return tf.step(inputs[0].tensor, op.alpha);

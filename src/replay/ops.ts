@@ -5,8 +5,10 @@ import { evaluateNode } from '../graph/evaluate.js';
 import { type Graph, type GraphNode, sizeOf } from '../graph/graph.js';
 import { evaluateElementwise } from './elementwise.js';
 import { evaluateArgReduce, evaluateCumsum, evaluateMatMul, evaluateReduce } from './linear.js';
+import { evaluateLinearAlgebra } from './linear-algebra.js';
 import { filled, fullShape, type OpContext, type Operand } from './operand.js';
 import { evaluateStructure } from './structure.js';
+import { evaluateWindow } from './window.js';
 
 /**
  * The node's tensor, a new one, varying when any input is. Call inside `tf.tidy`. Throws UnsupportedOpError for inputs and draws, whose
@@ -41,7 +43,11 @@ export function evaluateOp(node: GraphNode, inputs: readonly Operand[], context:
     case 'cumsum':
       return evaluateCumsum(op, inputs[0]);
     default: {
-      const result = evaluateElementwise(node, inputs, context) ?? evaluateStructure(node, inputs, context);
+      const result =
+        evaluateElementwise(node, inputs, context) ??
+        evaluateStructure(node, inputs, context) ??
+        evaluateWindow(node, inputs, context) ??
+        evaluateLinearAlgebra(node, inputs, context);
       if (!result) throw new UnsupportedOpError(op.name, `the tfjs device has no op '${op.name}'`);
       return result;
     }

@@ -131,7 +131,7 @@ export const CASES: readonly VmapCase[] = [
       ],
     },
   ]),
-  ...[0, 1, -1].flatMap((axis): VmapCase[] => [
+  ...[0, 1].flatMap((axis): VmapCase[] => [
     {
       name: `sum and mean, axis ${axis}`,
       f: (x) => tf.add(tf.sum(tf.square(x)), tf.mean(x, 0)),
@@ -232,7 +232,7 @@ export const CASES: readonly VmapCase[] = [
     },
     {
       name: `a constant, and one example`,
-      f: (x) => tf.add(tf.mul(x, tf.range(0, 4)), tf.scalar(2)),
+      f: (x) => tf.add(tf.mul(tf.square(x), tf.range(0, 4)), tf.scalar(2)),
       args: [x34(axis)],
     },
     {

@@ -8,7 +8,7 @@ import { trace } from '../../src/trace/trace.js';
 import { vmap } from '../../src/transform/vmap.js';
 import { CASES, type VmapCase } from './vmap-cases.js';
 
-const BATCH = 3;
+const BATCH = 2;
 
 /** Reproducible numbers in [-1, 1). */
 function numbers(count: number, seed: number): Float32Array {
@@ -136,7 +136,9 @@ describe('vmap agrees with a loop over the examples', () => {
 
     const weights = tensor(numbers(eager.size, 99), eager.shape, 'float32');
     const floats = inputs.filter(({ dtype }) => dtype === 'float32');
-    for (const order of each.second === false ? [1] : [1, 2]) {
+    // Where the batch axis lies makes no difference to what is differentiated: second derivatives for one place only.
+    const elsewhere = inputs[0].axis !== 0;
+    for (const order of each.second === false || elsewhere ? [1] : [1, 2]) {
       const directions = floats.map((input, i) =>
         batched({
           ...input,

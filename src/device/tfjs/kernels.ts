@@ -2,7 +2,33 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Graph, OpName } from '../../graph/graph.js';
 
+/** What window ops take images apart with. */
+const SLICES = ['Slice', 'PadV2', 'Concat', 'AddN'] as const;
+const CONVOLUTIONS = [
+  ...SLICES,
+  'Conv2D',
+  'DepthwiseConv2dNative',
+  'BatchMatMul',
+  'Multiply',
+  'Sum',
+  'Transpose',
+  'Add',
+];
+const MAXIMA = [...SLICES, 'Maximum', 'IsNan'];
+
 const DIFFERENT_NAME: Readonly<Partial<Record<OpName, readonly string[]>>> = {
+  // On the host.
+  argSort: [],
+  cholesky: ['Add'],
+  symmetricEigen: ['Add'],
+  triangularSolve: ['Add'],
+  conv: CONVOLUTIONS,
+  convFilterGrad: CONVOLUTIONS,
+  convInputGrad: CONVOLUTIONS,
+  windowMax: MAXIMA,
+  windowMaxGrad: [...MAXIMA, 'Equal', 'Greater', 'Add', 'LogicalAnd', 'LogicalNot', 'LogicalOr', 'ZerosLike'],
+  windowSum: SLICES,
+  windowSumGrad: SLICES,
   bitwiseAnd: ['BitwiseAnd', 'Add'],
   broadcastTo: ['Add', 'LogicalOr'],
   cast: ['Cast', 'NotEqual', 'Select', 'IsNan'],
