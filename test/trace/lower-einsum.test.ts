@@ -10,6 +10,7 @@ import {
   ints,
   tracedValues,
 } from './compare.js';
+import { expectDerivatives } from './derivatives.js';
 
 beforeAll(async () => {
   await tf.setBackend('cpu');
@@ -112,4 +113,22 @@ describe('einsum', () => {
       expect(() => evaluateTraced((...xs) => tf.einsum(equation, ...xs), operands)).toThrow();
     }
   });
+});
+
+test('derivatives of einsum towards both operands, also where a label is summed in one only', () => {
+  for (const equation of [
+    'ij,jk->ik',
+    'i,j->ij',
+    'bij,bjk->bki',
+    'ij,ij->',
+    'ij,k->k',
+    'ijk->k',
+    'ij,kj->i',
+  ]) {
+    const operands = equation
+      .split('->')[0]
+      .split(',')
+      .map((term, i) => input(term, i + 3));
+    expectDerivatives((...xs) => tf.einsum(equation, ...xs), operands);
+  }
 });
