@@ -165,56 +165,90 @@ void spreadSums(const WindowPlan& plan, const uint32_t* dy, uint32_t* dx, uint32
       }
 }
 
-// dx of maxima: a row of outputs finds the place of each maximum, then adds its dy there. `best` and `place` are rows of scratch.
-void spreadMaxima(const WindowPlan& plan, const uint32_t* x, const uint32_t* dy, uint32_t* dx, uint32_t* best, int32_t* place) {
-  const int64_t rowWords = plan.in[2] * plan.channels, outWords = plan.out[2] * plan.channels;
+// Outputs whose windows lie alike: the places inside the input, by axis, and where they are. Word w of the outputs and place (i, j, k) meet
+// at x[start + i step[0] + j step[1] + k step[2] + w].
+struct Alike {
+  Span places[3];
+  int64_t start, step[3];
+  int64_t words;
+};
+template <class Body>
+UNROLLED_INLINE void eachPlace(const WindowPlan& plan, const Alike& a, Body body) {
+  for (int32_t i = a.places[0].from; i < a.places[0].to; i++)
+    for (int32_t j = a.places[1].from; j < a.places[1].to; j++) {
+      const int32_t number = (i * plan.window[1] + j) * plan.window[2];
+      const int64_t row = a.start + i * a.step[0] + j * a.step[1];
+      for (int32_t k = a.places[2].from; k < a.places[2].to; k++) body(number + k, row + k * a.step[2]);
+    }
+}
+
+// Finds the place of each maximum, then adds its dy there. No two outputs of `a` share a word at the same place.
+void giveToMaxima(const WindowPlan& plan, const Alike& a, const uint32_t* x, const uint32_t* dy, uint32_t* dx) {
+  if (a.words <= 2) {
+    const float *values = reinterpret_cast<const float*>(x), *given = reinterpret_cast<const float*>(dy);
+    float* to = reinterpret_cast<float*>(dx);
+    for (int64_t w = 0; w < a.words; w++) {
+      int64_t best = -1;
+      eachPlace(plan, a, [&](int32_t, int64_t at) __attribute__((always_inline)) {
+        const float value = values[at + w], old = best < 0 ? value : values[best];
+        if (best < 0 || value > old || (value != value && old == old)) best = at + w;
+      });
+      if (best >= 0) to[best] += given[w];
+    }
+    return;
+  }
+  eachVector(a.words, [&](int64_t w, int64_t m) __attribute__((always_inline)) {
+    vf best{};
+    vi where = splat(int32_t{-1});
+    eachPlace(plan, a, [&](int32_t number, int64_t at) __attribute__((always_inline)) {
+      const vf value = (vf)loadSome(x + at + w, m);
+      const vi better = (where < 0) | (value > best) | ((value != value) & (best == best));
+      best = select(better, value, best);
+      where = select(better, splat(number), where);
+    });
+    const vf given = (vf)loadSome(dy + w, m);
+    eachPlace(plan, a, [&](int32_t number, int64_t at) __attribute__((always_inline)) {
+      const vf old = (vf)loadSome(dx + at + w, m);
+      storeSome(dx + at + w, (vu)select(where == number, old + given, old), m);
+    });
+  });
+}
+
+void spreadMaxima(const WindowPlan& plan, const uint32_t* x, const uint32_t* dy, uint32_t* dx) {
+  const int64_t rowWords = plan.in[2] * plan.channels, planeWords = plan.in[1] * rowWords;
   splatWords(dx, 0, wordsOf(plan, plan.in));
+  Alike a{};
+  a.step[0] = plan.dilation[0] * planeWords;
+  a.step[1] = plan.dilation[1] * rowWords;
+  a.step[2] = plan.dilation[2] * plan.channels;
   for (int32_t n = 0; n < plan.batch; n++)
     for (int32_t od = 0; od < plan.out[0]; od++) {
-      const Span kd = placesOf(plan, 0, od);
-      for (int32_t oh = 0; oh < plan.out[1]; oh++, dy += outWords) {
-        const Span kh = placesOf(plan, 1, oh);
-        // Calls body(number of the place, start of its row) in row-major order.
-        auto eachRow = [&](auto body) __attribute__((always_inline)) {
-          for (int32_t i = kd.from; i < kd.to; i++)
-            for (int32_t j = kh.from; j < kh.to; j++)
-              body((i * plan.window[1] + j) * plan.window[2],
-                   ((int64_t{n} * plan.in[0] + position(plan, 0, od, i)) * plan.in[1] + position(plan, 1, oh, j)) * rowWords);
-        };
-        splatWords(reinterpret_cast<uint32_t*>(place), ~0u, outWords);
-        splatWords(best, 0, outWords);
-        eachRow([&](int32_t number, int64_t row) __attribute__((always_inline)) {
-          for (int32_t k = 0; k < plan.window[2]; k++)
-            eachRun(plan, k, [&](int64_t o, int64_t at, int64_t words) __attribute__((always_inline)) {
-              eachVector(words, [&](int64_t w, int64_t m) __attribute__((always_inline)) {
-                const vf old = (vf)loadSome(best + o + w, m), candidate = (vf)loadSome(x + row + at + w, m);
-                const vi where = (vi)loadSome(reinterpret_cast<uint32_t*>(place) + o + w, m);
-                const vi better = (where < 0) | (candidate > old) | ((candidate != candidate) & (old == old));
-                storeSome(best + o + w, (vu)select(better, candidate, old), m);
-                storeSome(reinterpret_cast<uint32_t*>(place) + o + w, (vu)select(better, splat(number + k), where), m);
-              });
-            });
-        });
-        eachRow([&](int32_t number, int64_t row) __attribute__((always_inline)) {
-          for (int32_t k = 0; k < plan.window[2]; k++)
-            eachRun(plan, k, [&](int64_t o, int64_t at, int64_t words) __attribute__((always_inline)) {
-              uint32_t* to = dx + row + at;
-              eachVector(words, [&](int64_t w, int64_t m) __attribute__((always_inline)) {
-                const vi here = (vi)loadSome(reinterpret_cast<uint32_t*>(place) + o + w, m) == number + k;
-                const vf old = (vf)loadSome(to + w, m);
-                storeSome(to + w, (vu)select(here, old + (vf)loadSome(dy + o + w, m), old), m);
-              });
-            });
-        });
+      a.places[0] = placesOf(plan, 0, od);
+      for (int32_t oh = 0; oh < plan.out[1]; oh++) {
+        a.places[1] = placesOf(plan, 1, oh);
+        const int64_t row = int64_t{n} * plan.in[0] * planeWords + position(plan, 0, od, 0) * planeWords + position(plan, 1, oh, 0) * rowWords;
+        for (int32_t ow = 0; ow < plan.out[2];) {
+          a.places[2] = placesOf(plan, 2, ow);
+          a.start = row + int64_t{position(plan, 2, ow, 0)} * plan.channels;
+          int32_t count = 1;
+          if (plan.stride[2] == 1)  // neighbours read neighbouring words
+            for (; ow + count < plan.out[2]; count++) {
+              const Span next = placesOf(plan, 2, ow + count);
+              if (next.from != a.places[2].from || next.to != a.places[2].to) break;
+            }
+          a.words = count * plan.channels;
+          giveToMaxima(plan, a, x, dy, dx);
+          dy += a.words;
+          ow += count;
+        }
       }
     }
 }
 
 size_t lineUp(int64_t words) { return (static_cast<size_t>(words) + 15) & ~size_t{15}; }
-// Words of one row of scratch: it holds a row of x or of y. Windows along the last axis alone combine no rows.
+// Words of one row of scratch: it holds a row of x or of y. Maxima's gradients combine no rows, nor do windows along the last axis alone.
 size_t scratchRow(const WindowPlan& plan) {
-  const bool maxima = plan.gradient && !plan.sum;
-  if (!maxima && int64_t{plan.window[0]} * plan.window[1] <= 1) return 0;
+  if ((plan.gradient && !plan.sum) || int64_t{plan.window[0]} * plan.window[1] <= 1) return 0;
   const int64_t widest = plan.in[2] > plan.out[2] ? plan.in[2] : plan.out[2];
   return lineUp(widest * plan.channels);
 }
@@ -254,7 +288,7 @@ WindowPlan* planWindow(Reader& reader, int lanes, bool gradient, Arena& arena) {
 }
 
 size_t windowScratch(const WindowPlan& plan) {
-  return 4 * (2 * scratchRow(plan) + splatWordsOf(plan, plan.splatX, plan.in) + splatWordsOf(plan, plan.splatDy, plan.out));
+  return 4 * (scratchRow(plan) + splatWordsOf(plan, plan.splatX, plan.in) + splatWordsOf(plan, plan.splatDy, plan.out));
 }
 
 void runWindow(const WindowPlan& plan, TileContext& context) {
@@ -263,12 +297,12 @@ void runWindow(const WindowPlan& plan, TileContext& context) {
   const size_t row = scratchRow(plan);
   uint32_t* scratch = static_cast<uint32_t*>(context.scratch);
   const uint32_t* x = plan.x.read(context);
-  if (plan.splatX) x = spread(plan, x, wordsOf(plan, plan.in), scratch + 2 * row);
+  if (plan.splatX) x = spread(plan, x, wordsOf(plan, plan.in), scratch + row);
   if (!plan.gradient) return plan.sum ? windows<Sum>(plan, x, output, scratch) : windows<Max>(plan, x, output, scratch);
   const uint32_t* dy = plan.dy.read(context);
-  if (plan.splatDy) dy = spread(plan, dy, wordsOf(plan, plan.out), scratch + 2 * row + splatWordsOf(plan, plan.splatX, plan.in));
+  if (plan.splatDy) dy = spread(plan, dy, wordsOf(plan, plan.out), scratch + row + splatWordsOf(plan, plan.splatX, plan.in));
   if (plan.sum) spreadSums(plan, dy, output, scratch);
-  else spreadMaxima(plan, x, dy, output, scratch, reinterpret_cast<int32_t*>(scratch + row));
+  else spreadMaxima(plan, x, dy, output);
 }
 
 }  // namespace unrolled::UNROLLED_LEVEL
