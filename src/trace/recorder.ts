@@ -149,6 +149,9 @@ export class Recorder extends tf.KernelBackend {
   #tensor(dataId: object, shape: Shape, dtype: tf.DataType): tf.Tensor {
     const tensor = engineAccess().makeTensorFromTensorInfo({ dataId, shape: shape.slice(), dtype }, this);
     this.#entries.get(dataId)!.tensor = tensor;
+    // tfjs's own rules (logSigmoid's) hold on to what they are a gradient of. A scope around it may be over when a further derivative asks for
+    // it, so scopes leave the tensors of a trace alone: they hold no memory, and `finish` gives up all of them.
+    tensor.kept = true;
     return tensor;
   }
 
