@@ -108,12 +108,13 @@ Napi::Value run(const Napi::CallbackInfo& info) {
 Napi::Value loadReverse(const Napi::CallbackInfo& info) {
   const auto forward = unwrap<LoadedProgram>(info[0]);
   const auto row = [&](size_t i, const char* name, double low) { return static_cast<int32_t>(readInteger(info[i], name, low, INT32_MAX)); };
-  const auto pairs = readInts(info[5], "cotangents");
+  const auto pairs = readInts(info[6], "cotangents");
   if (pairs.size() % 2 != 0) throw Error(kOptionCode, "cotangents: expected pairs of numbers");
   std::vector<CotangentLeaf> cotangents;
   for (size_t i = 0; i < pairs.size(); i += 2) cotangents.push_back({pairs[i], pairs[i + 1]});
   auto reverse = std::make_shared<ReverseProgram>(forward, copyOf(readInts(info[1], "words")), readWords(info[2], "constants"),
-                                                  row(3, "gradientRow", 0), row(4, "weightRow", -1), std::move(cotangents));
+                                                  readBoolean(info[3], "readsNext"), row(4, "gradientRow", 0), row(5, "weightRow", -1),
+                                                  std::move(cotangents));
   const LoadedProgram& backward = reverse->backward();
   const size_t bytes = backward.residentBytes() + backward.arenaBytes() * backward.engine()->pool->threads();
   return makeHandle(info.Env(), std::move(reverse), bytes);

@@ -40,12 +40,13 @@ void checkActions(const std::vector<int32_t>& actions, uint32_t slots, uint32_t 
         break;
       case SweepAction::kBack:
         if (present != left - 1) refuse("step " + std::to_string(left - 1) + " comes next, not " + std::to_string(present));
+        if (seen < steps && seen != present) refuse("the last step is gone back through before the steps ahead of it are advanced");
+        seen = steps;
         left--;
         break;
       default: refuse("action " + std::to_string(actions[i]));
     }
   }
-  if (seen != steps) refuse("the last step is never advanced");
   if (left != 0) refuse(std::to_string(left) + " steps were not gone back through");
 }
 
@@ -64,8 +65,9 @@ class BackwardTile {
  public:
   BackwardTile(const Reverse& reverse, TileRun& tile, ReverseProgram::Sweep& sweep, unsigned thread)
       : program_(reverse.program->backward()), tile_(tile), sweep_(sweep), arena_(program_.arena(thread)),
+        rows_(reverse.program->forward()->tileWords()), readsNext_(reverse.program->readsNext()),
         spaces_{arena_.varying, arena_.uniform, const_cast<uint32_t*>(program_.constants()), tile.context().space[kData],
-                sweep.backward.as<uint32_t>(), tile.context().space[kState]} {
+                sweep.backward.as<uint32_t>(), readsNext_ ? sweep.primal.as<uint32_t>() : tile.context().space[kState]} {
     const ProgramHeader& header = program_.header();
     const size_t lanes = static_cast<size_t>(header.lanes);
     context_ = tile.context();
@@ -89,6 +91,11 @@ class BackwardTile {
     program_.run(kTileBlock, context_);
   }
 
+  // Makes the tile's present state the one after the step that is gone back through next.
+  void holdNext() {
+    if (readsNext_) std::memcpy(sweep_.held.as<uint32_t>(), tile_.context().space[kState], rows_ * 4);
+  }
+
   // Back through the step that begins at the tile's present state.
   void back() {
     const ProgramHeader& header = program_.header();
@@ -99,7 +106,16 @@ class BackwardTile {
       std::memcpy(sweep_.fresh.data(), tile_.arena().fresh, lanes * sizeof(int32_t));
       context_.allFresh = tile_.context().allFresh;
     }
-    tile_.begin();
+    if (readsNext_) {
+      // What lies after this step is what lay before the one gone back through last, before any episode began there.
+      const size_t words = static_cast<size_t>(program_.header().rowsP) / 2 * lanes;
+      std::memcpy(sweep_.primal.as<uint32_t>() + words, sweep_.held.as<uint32_t>(), words * 4);
+      holdNext();
+      tile_.begin();
+      std::memcpy(sweep_.primal.as<uint32_t>(), tile_.context().space[kState], words * 4);
+    } else {
+      tile_.begin();
+    }
     context_.step = tile_.context().step;
     if (header.tRow >= 0) tile_.writeT(arena_.varying + static_cast<size_t>(header.tRow) * lanes);
     program_.run(kStepBlock, context_);
@@ -111,6 +127,8 @@ class BackwardTile {
   TileRun& tile_;
   ReverseProgram::Sweep& sweep_;
   Arena& arena_;
+  const size_t rows_;  // words of the forward state
+  const bool readsNext_;
   uint32_t* spaces_[kExternal];
   TileContext context_{};
 };
@@ -127,7 +145,12 @@ void Reverse::tile(Job& job, size_t index, unsigned thread) const {
     memory = std::make_unique<ReverseProgram::Sweep>();
     memory->slots = Buffer(allocationSize(request.slots, words, 4), counters().arenaBytes);
     memory->final = Buffer(allocationSize(1, words, 4), counters().arenaBytes);
+    memory->turn = Buffer(allocationSize(1, words, 4), counters().arenaBytes);
     memory->backward = Buffer(allocationSize(1, backward.tileWords(), 4), counters().arenaBytes);
+    if (program->readsNext()) {
+      memory->primal = Buffer(allocationSize(static_cast<size_t>(backward.header().rowsP), lanes, 4), counters().arenaBytes);
+      memory->held = Buffer(allocationSize(1, words, 4), counters().arenaBytes);
+    }
     memory->steps.assign(request.slots, 0);
     memory->fresh.assign(lanes, 0);
   }
@@ -160,15 +183,21 @@ void Reverse::tile(Job& job, size_t index, unsigned thread) const {
         break;
       case SweepAction::kAdvance:
         if (!tile.advance(job, argument, tile.step() == seen)) return;
-        if (tile.step() > seen) {
-          seen = tile.step();
-          if (seen == shared.request.steps) tile.save(sweep.final.as<uint32_t>());
-        }
+        seen = std::max(seen, tile.step());
         break;
       case SweepAction::kRestore: tile.restore(sweep.slots.as<uint32_t>() + argument * words, sweep.steps[argument]); break;
       case SweepAction::kBack:
         if (job.cancelled()) return;
         if (!transposed) transposed.emplace(*this, tile, sweep, thread);
+        if (seen < shared.request.steps) {
+          // The turning point: the last step is advanced once, for its loss and the final state.
+          tile.save(sweep.turn.as<uint32_t>());
+          if (!tile.advance(job, 1, true)) return;
+          seen = tile.step();
+          tile.save(sweep.final.as<uint32_t>());
+          transposed->holdNext();
+          tile.restore(sweep.turn.as<uint32_t>(), seen - 1);
+        }
         transposed->back();
         break;
     }
@@ -196,11 +225,11 @@ void Reverse::tile(Job& job, size_t index, unsigned thread) const {
 }  // namespace
 
 ReverseProgram::ReverseProgram(std::shared_ptr<const LoadedProgram> forward, std::vector<int32_t> words, std::span<const uint32_t> constants,
-                               int32_t gradientRow, int32_t weightRow, std::vector<CotangentLeaf> cotangents)
+                               bool readsNext, int32_t gradientRow, int32_t weightRow, std::vector<CotangentLeaf> cotangents)
     : forward_(std::move(forward)),
       backward_(std::make_unique<LoadedProgram>(forward_->engine(), std::move(words), constants, std::nullopt, std::vector<StateLeaf>{},
-                                                forward_->header().rowsS)),
-      gradientRow_(gradientRow), weightRow_(weightRow), cotangents_(std::move(cotangents)) {
+                                                forward_->header().rowsS * (readsNext ? 2 : 1))),
+      readsNext_(readsNext), gradientRow_(gradientRow), weightRow_(weightRow), cotangents_(std::move(cotangents)) {
   const ProgramHeader &ahead = forward_->header(), &back = backward_->header();
   if (back.lanes != ahead.lanes) throw Error(kOptionCode, "a reverse program needs the lanes of its forward program");
   if (back.thetaElements != ahead.thetaElements || back.wordsD != ahead.wordsD) {
@@ -217,7 +246,9 @@ ReverseProgram::ReverseProgram(std::shared_ptr<const LoadedProgram> forward, std
 size_t ReverseProgram::savedWords() const { return forward_->tileWords() + 2 * static_cast<size_t>(forward_->header().lanes); }
 
 size_t ReverseProgram::workingBytes() const {
-  return (savedWords() + backward_->tileWords() + static_cast<size_t>(forward_->header().lanes)) * 4 + backward_->arenaBytes();
+  const size_t lanes = static_cast<size_t>(forward_->header().lanes);
+  const size_t next = readsNext_ ? savedWords() + static_cast<size_t>(backward_->header().rowsP) * lanes : 0;
+  return (2 * savedWords() + next + backward_->tileWords() + lanes) * 4 + backward_->arenaBytes();
 }
 
 std::shared_ptr<Job> reverseJob(std::shared_ptr<const ReverseProgram> program, std::shared_ptr<State> state, ReverseRequest request) {

@@ -16,15 +16,17 @@ struct CotangentLeaf {
   int32_t firstRow, elements;
 };
 
-// The transposed program: its state holds cotangents, the gradient of theta and the weight of the losses; space P is the state of `forward`.
+// The transposed program: its state holds cotangents, the gradient of theta and the weight of the losses; space P is the state of `forward` before
+// the step, followed, when it `readsNext`, by the state after it.
 class ReverseProgram {
  public:
   // Throws Error (ERR_OPTION) when words, rows or lanes do not fit, ERR_DEVICE without memory.
   ReverseProgram(std::shared_ptr<const LoadedProgram> forward, std::vector<int32_t> words, std::span<const uint32_t> constants,
-                 int32_t gradientRow, int32_t weightRow, std::vector<CotangentLeaf> cotangents);
+                 bool readsNext, int32_t gradientRow, int32_t weightRow, std::vector<CotangentLeaf> cotangents);
 
   const std::shared_ptr<const LoadedProgram>& forward() const { return forward_; }
   const LoadedProgram& backward() const { return *backward_; }
+  bool readsNext() const { return readsNext_; }
   int32_t gradientRow() const { return gradientRow_; }
   int32_t weightRow() const { return weightRow_; }
   const std::vector<CotangentLeaf>& cotangents() const { return cotangents_; }
@@ -36,6 +38,9 @@ class ReverseProgram {
   struct Sweep {
     Buffer slots;      // [slots][saved words]
     Buffer final;      // the state after the last step
+    Buffer turn;       // the state before it
+    Buffer primal;     // space P, where the program reads the next state too
+    Buffer held;       // the state after the step that comes next on the way back
     Buffer backward;   // the transposed program's state
     std::vector<uint32_t> steps;  // what step each slot's state is at
     std::vector<int32_t> fresh;   // [lanes]
@@ -45,6 +50,7 @@ class ReverseProgram {
  private:
   std::shared_ptr<const LoadedProgram> forward_;
   std::unique_ptr<LoadedProgram> backward_;
+  bool readsNext_;
   int32_t gradientRow_, weightRow_;
   std::vector<CotangentLeaf> cotangents_;
 };

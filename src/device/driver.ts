@@ -203,7 +203,8 @@ export interface LoadedFunction {
  * The transposed program of an unroll: what goes back through one step, and through the start of an episode. Cotangents of the state
  * leaves and the accumulated gradient of theta are its own state.
  *
- * `backwardStep`: inputs theta, data, t, particle, role 'primal' (the state before the step, by leaf path), role 'state' with paths
+ * `backwardStep`: inputs theta, data, t, particle, role 'primal' (the state before the step, by leaf path; after the step, by
+ * `nextPath` of reverse-graph.ts), role 'state' with paths
  * `cotangent.<state path>` (float32 leaves only), `gradient.<theta path>` and `lossWeight` (a scalar); outputs `state.cotangent.<path>`: the
  * cotangent before the step of lossWeight * loss + cotangent . next state; `state.gradient.<path>`: the gradient with this step's share added;
  * `state.lossWeight` as it was; and `loss`, a constant 0. Draws are those of the step (stream 0).

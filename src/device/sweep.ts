@@ -13,7 +13,7 @@ export const SweepAction = {
   advance: 1,
   /** Return to the state of slot `argument`. */
   restore: 2,
-  /** Back through the step that begins at the present state. */
+  /** Back through the step that begins at the present state. The run's last step is first advanced, for its loss and the final state. */
   back: 3,
 } as const;
 
@@ -32,6 +32,7 @@ const MOST_ACTIONS = 1 << 26;
 class Planner {
   readonly #words: number[] = [];
   forwardSteps = 0;
+  #turned = false;
 
   keep(slot: number): void {
     this.#push(SweepAction.keep, slot);
@@ -45,6 +46,9 @@ class Planner {
     this.#push(SweepAction.restore, slot);
   }
   back(): void {
+    // The first step that is gone back through is the run's last.
+    if (!this.#turned) this.forwardSteps++;
+    this.#turned = true;
     this.#push(SweepAction.back, 0);
   }
   actions(): Int32Array {
@@ -86,19 +90,8 @@ export function planSweep(steps: number, schedule: CheckpointSchedule): Sweep {
   }
 }
 
-/** Back through the step at hand; the first of them is the run's last, which is then advanced for its loss and the final state. */
-function backwards(plan: Planner): () => void {
-  let first = true;
-  return () => {
-    plan.back();
-    if (first) plan.advance(1);
-    first = false;
-  };
-}
-
 function everySweep(steps: number, every: number): Sweep {
   const plan = new Planner();
-  const back = backwards(plan);
   const segments = Math.ceil(steps / every);
   const between = segments - 1;
   for (let segment = 0; segment < between; segment++) {
@@ -115,7 +108,7 @@ function everySweep(steps: number, every: number): Sweep {
       if (segment === between || i > 0) plan.keep(slot(i));
       plan.advance(1);
     }
-    back();
+    plan.back();
     for (let i = count - 2; i >= 0; i--) {
       plan.restore(slot(i));
       plan.back();
@@ -135,7 +128,6 @@ function reach(slots: number, repeats: number): number {
 
 function binomialSweep(steps: number, slots: number): Sweep {
   const plan = new Planner();
-  const back = backwards(plan);
   // The state at `start` is in slot `slot` and is the present one; slots slot + 1 .. slots - 1 are free.
   const reverse = (start: number, end: number, slot: number): void => {
     for (; end - start > 1; plan.restore(slot)) {
@@ -144,7 +136,7 @@ function binomialSweep(steps: number, slots: number): Sweep {
       if (free === 1) {
         // Only the start is kept: every state is advanced to from there.
         plan.advance(count - 1);
-        back();
+        plan.back();
         end--;
         continue;
       }
@@ -156,7 +148,7 @@ function binomialSweep(steps: number, slots: number): Sweep {
       reverse(middle, end, slot + 1);
       end = middle;
     }
-    back();
+    plan.back();
   };
   plan.keep(0);
   reverse(0, steps, 0);

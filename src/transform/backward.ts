@@ -1,8 +1,10 @@
 /** The transposed program of an unroll: the vector-Jacobian products of its step and of its init, traced. */
 import * as tf from '@tensorflow/tfjs';
 import type { LeafSpec, ReverseSpec, UnrollSpec } from '../device/driver.js';
+import { nextPath } from '../device/reverse-graph.js';
 import type { Graph } from '../graph/graph.js';
 import { optimize } from '../graph/passes/index.js';
+import { copyNode, rewriteGraph } from '../graph/passes/rewrite.js';
 import type { Rng } from '../trace/rng.js';
 import { type TraceInput, trace } from '../trace/trace.js';
 
@@ -26,6 +28,28 @@ function gradients(f: () => tf.Tensor, xs: readonly tf.Tensor[]): tf.Tensor[] {
 /** sum(a * b) over all pairs and a start; a scalar. */
 function inner(start: tf.Tensor, pairs: readonly (readonly [tf.Tensor, tf.Tensor])[]): tf.Tensor {
   return pairs.reduce((sum, [a, b]) => sum.add(tf.sum(tf.mul(a, b))), start);
+}
+
+/**
+ * The graph with what the step made of the state read from the forward run instead: `made[i]` are the nodes, `inputs[i]` those that
+ * hold the same values (they come first in the graph). What only led to them goes: a recurrent step, say, need not be computed again to
+ * go back through it.
+ */
+function readingNext(graph: Graph, made: readonly number[], inputs: readonly number[]): Graph {
+  const instead = new Map<number, number>();
+  const given = (id: number) => ['input', 'constant'].includes(graph.nodes[id].op.name);
+  made.forEach((node, i) => {
+    // A reshape holds what it reshapes.
+    for (let id = node; !given(id); id = graph.nodes[id].inputs[0]) {
+      instead.set(id, inputs[i]!);
+      if (graph.nodes[id].op.name !== 'reshape') break;
+    }
+  });
+  return rewriteGraph(graph, (node, ids, builder) => {
+    const input = instead.get(node.id);
+    if (input === undefined) return copyNode(builder, node, ids);
+    return builder.add({ name: 'reshape' }, [input], { shape: node.shape });
+  });
 }
 
 /** The traced graph with its outputs named; `paths` in the order in which the function returned them. */
@@ -66,14 +90,23 @@ export function traceBackward(
   };
 
   const stepInputs = [...shared, particle, t, ...primal];
+  // The state after the step, as the forward run has it: inputs before all others, so that any node can be replaced by them.
+  const after: TraceInput[] = spec.state.map((leaf) => ({
+    role: 'primal',
+    ...leaf,
+    path: nextPath(leaf.path),
+  }));
   const step = trace(
-    (tensors, rng) => {
+    (all, rng) => {
+      const tensors = all.slice(after.length);
+      let returned: readonly tf.Tensor[] = [];
       const { cotangents, accumulated, weight } = split(tensors, stepInputs.length);
       const theta = tensors.slice(0, spec.theta.length);
       const state = tensors.slice(shared.length + 2, stepInputs.length);
       const inputs = [...theta, ...floats.map((i) => state[i]!)];
       const grads = gradients(() => {
         const { loss, state: next } = callbacks.step(tensors.slice(0, stepInputs.length), rng);
+        returned = next.map((leaf) => tf.keep(leaf.clone()));
         return inner(
           tf.mul(weight, loss),
           floats.map((i, j) => [cotangents[j]!, next[i]!]),
@@ -84,9 +117,20 @@ export function traceBackward(
         ...accumulated.map((sum, i) => sum.add(grads[i]!)),
         weight,
         tf.scalar(0),
+        ...returned,
       ];
     },
-    { inputs: [...stepInputs, ...own], name: 'the gradient of step' },
+    { inputs: [...after, ...stepInputs, ...own], name: 'the gradient of step' },
+  );
+  const known = outputs.length + 1;
+  const madeBy = step.graph.outputs.slice(known).map(({ node }) => node);
+  const inputs = step.graph.nodes.flatMap(({ id, op }) =>
+    op.name === 'input' && op.role === 'primal' && op.path.startsWith('.') ? [id] : [],
+  );
+  const backward = readingNext(
+    { ...step.graph, outputs: step.graph.outputs.slice(0, known) },
+    madeBy,
+    inputs,
   );
   const initInputs = [...shared, particle];
   const init = trace(
@@ -109,7 +153,7 @@ export function traceBackward(
     { inputs: [...initInputs, ...own], name: 'the gradient of init' },
   );
   return {
-    backwardStep: named(step.graph, [...outputs, 'loss']),
+    backwardStep: named(backward, [...outputs, 'loss']),
     backwardInit: named(init.graph, outputs),
     state: leaves,
   };

@@ -23,7 +23,14 @@ function follow(sweep: Sweep, steps: number) {
     } else if (code === SweepAction.restore) {
       expect(slots.has(argument)).toBe(true);
       present = slots.get(argument)!;
-    } else backs.push(present);
+    } else {
+      if (seen < steps) {
+        expect([present, seen]).toEqual([steps - 1, steps - 1]);
+        seen++;
+        advanced++;
+      }
+      backs.push(present);
+    }
   }
   expect(seen).toBe(steps);
   expect(advanced).toBe(sweep.forwardSteps);

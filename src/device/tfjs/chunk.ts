@@ -5,6 +5,7 @@ import { STREAMS } from '../../random/index.js';
 import { select } from '../../replay/elementwise.js';
 import { broadcast } from '../../replay/operand.js';
 import type { LeafSpec, RunRequest, RunResult, StateSnapshot, UnrollSpec } from '../driver.js';
+import { nextPath } from '../reverse-graph.js';
 import { drawNode, type ParticleRange, thetaRows } from './draws.js';
 import { Arena, runLevel, type Schedule } from './executor.js';
 import type { Stretch } from './stretch.js';
@@ -67,6 +68,8 @@ export class Chunk {
   #state: tf.Tensor[] = [];
   /** Thetas of the chunk, made when first needed. */
   #theta: Float32Array | undefined;
+  /** The state after the step that comes next on the way back. */
+  #next: readonly tf.Tensor[] = [];
   /** Steps of the run that lie behind. */
   #at = 0;
   readonly #t: Int32Array;
@@ -150,11 +153,19 @@ export class Chunk {
     this.#at = moment.step;
   }
 
+  /** Makes the present state the one after the step that is gone back through next. */
+  holdNext(): void {
+    for (const tensor of this.#next) tensor.dispose();
+    this.#next = this.#state.map((tensor) => tf.keep(tensor.clone()));
+  }
+
   /** Back through the step that comes next: cotangents and gradients take its share. */
   async back(): Promise<void> {
     const { firstStep } = this.setup.request;
     const { count } = this.range;
     const begins = this.#fresh.slice();
+    // What lies before this step lies after the one gone back through next, before any episode begins here.
+    const before = this.#state.map((tensor) => tf.keep(tensor.clone()));
     await this.#begin();
     const replace = (output: (path: string) => tf.Tensor, mask: Uint8Array | undefined) => {
       const next = tf.tidy(() =>
@@ -171,6 +182,8 @@ export class Chunk {
       });
     };
     await this.#evaluate('backwardStep', firstStep + this.#at, (output) => replace(output, undefined));
+    for (const tensor of this.#next) tensor.dispose();
+    this.#next = before;
     if (begins.includes(1))
       await this.#evaluate('backwardInit', firstStep + this.#at, (output) =>
         replace(output, begins.includes(0) ? begins : undefined),
@@ -179,8 +192,9 @@ export class Chunk {
 
   dispose(): void {
     this.#tile.dispose();
-    for (const tensor of this.#state) tensor.dispose();
+    for (const tensor of [...this.#state, ...this.#next]) tensor.dispose();
     this.#state = [];
+    this.#next = [];
   }
 
   /** Runs the levels of a graph whose values are not there yet, then its step level, and hands the outputs to `use`. */
@@ -297,8 +311,11 @@ export class Chunk {
         if (which === 'backwardStep' || which === 'backwardInit')
           return (this.cotangents.get(op.path) as tf.Tensor).clone();
         return this.#state[indexOf(this.setup.spec.state, op.path)].clone();
-      case 'primal':
+      case 'primal': {
+        const after = this.setup.spec.state.findIndex(({ path }) => nextPath(path) === op.path);
+        if (after >= 0) return this.#next[after].clone();
         return this.#state[indexOf(this.setup.spec.state, op.path)].clone();
+      }
       case 't':
         return make(this.#t.slice());
       case 'particle':

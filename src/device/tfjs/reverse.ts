@@ -103,7 +103,7 @@ export class TfjsReverse implements LoadedReverse {
         const pairs = request.antithetic ? particles / 2 : 0;
         const chunk = new Chunk(setup, result, call, { first, count, pairs }, cotangents);
         try {
-          await follow(chunk, sweep, request.steps);
+          await follow(chunk, sweep);
           this.#collect(cotangents, result, first, count, thetas);
         } finally {
           chunk.dispose();
@@ -160,7 +160,7 @@ export class TfjsReverse implements LoadedReverse {
 }
 
 /** Takes a chunk through a sweep, and leaves it at the end of the run. */
-async function follow(chunk: Chunk, sweep: Sweep, steps: number): Promise<void> {
+async function follow(chunk: Chunk, sweep: Sweep): Promise<void> {
   const slots = new Map<number, Moment>();
   let seen = 0;
   let final: Moment | undefined;
@@ -176,13 +176,21 @@ async function follow(chunk: Chunk, sweep: Sweep, steps: number): Promise<void> 
         case SweepAction.advance:
           await chunk.advance(argument, chunk.at === seen);
           seen = Math.max(seen, chunk.at);
-          if (chunk.at === steps) final ??= chunk.save();
           break;
         case SweepAction.restore:
           chunk.restore(slots.get(argument) as Moment);
           break;
-        default:
+        default: {
+          if (!final) {
+            const turn = chunk.save();
+            await chunk.advance(1, true);
+            final = chunk.save();
+            chunk.holdNext();
+            chunk.restore(turn);
+            turn.dispose();
+          }
           await chunk.back();
+        }
       }
     }
     chunk.restore(final as Moment);
