@@ -92,6 +92,8 @@
 //   6 stages g                  7 tasks n          8 flops of a call in thousands, saturated
 //   9 ...: e x (words, written): size of each external in words; written = 1 for outputs and for inputs that an output is written over
 //   then g x (first task, tasks); then n x (first word, words) of each task's instructions, one or more, run in order
+//   Stages have the tasks in order, without gaps; tasks share no words. One array may be given as a written input and as an output: that output
+//   is then to be read and written through the input's space, since kernels know what is in place by its space and offset.
 // Instructions read U, C and externals; they write U and externals marked as written. bool externals are int32 0/1 here (the addon widens and
 // narrows). Memory of externals may have any alignment that float32 allows. RANDOM has share 0.
 #pragma once
