@@ -51,3 +51,11 @@ export function singleOps({ graph, inputsOf }: RandomProgram): SingleOps {
       ),
   };
 }
+
+/** Sums whose partial sums may leave float32, angles that float32 cannot tell apart, integer powers beyond int32: unspecified. */
+export function isOutOfScope(name: string, values: TypedArray): boolean {
+  const beyond = (limit: number) => values.some((v) => Number.isFinite(v) && Math.abs(v) > limit);
+  if (/^(matMul|sum|prod|cumsum|segmentSum|conv.*|window(Sum.*|MaxGrad))$/.test(name)) return beyond(1e15);
+  if (['sin', 'cos', 'tan'].includes(name)) return beyond(1e6);
+  return name === 'pow' && values instanceof Int32Array && beyond(9);
+}
