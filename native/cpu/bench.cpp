@@ -118,6 +118,33 @@ void product(int32_t m, int32_t k, int32_t n, bool uniformA, bool uniformB, bool
   reportProduct(name, m, k, n, mode ? lanes : 1, t);
 }
 
+// A convolution of images of size x size with a square filter, padded to keep the size (stride 1) or halve it (stride 2).
+void convolution(int32_t kind, bool depthwise, int32_t batch, int32_t size, int32_t c, int32_t taps, int32_t stride, int32_t f, int mode, bool uniformX,
+                 bool uniformFilter, int lanes) {
+  const int32_t out = (size + stride - 1) / stride, y = depthwise ? c * f : f;
+  const int32_t words[3] = {batch * size * size * c, taps * taps * c * f, batch * out * out * y};
+  const int32_t rows[3] = {batch * out * out, batch * size * size, taps * taps * c};
+  const int which[3][3] = {{0, 1, 2}, {2, 1, 0}, {0, 2, 1}};
+  const bool uniform[3] = {uniformX, uniformFilter, mode == 0};
+  const size_t all = static_cast<size_t>(words[0]) + static_cast<size_t>(words[1]) + static_cast<size_t>(words[2]);
+  Bench bench(lanes, mode ? all : 1, all);
+  Words payload{mode, kind, depthwise, batch, 1, size, size, c, 1, taps, taps, 1, out, out, 1, stride, stride, 1, 1, 1, 0, taps / 2, taps / 2, f};
+  for (int i = 0; i < 3; i++) {
+    const int operand = which[kind][i];
+    const bool one = mode == 0 || (i < 2 && uniform[operand]);
+    payload.insert(payload.end(), {one ? (i == 2 ? int32_t{kUniform} : int32_t{kData}) : int32_t{kVarying},
+                                   operand == 0 ? 0 : operand == 1 ? words[0] : words[0] + words[1]});
+  }
+  payload.insert(payload.end(), {0, rows[kind]});
+  const double t = bench.seconds(payload, kConv);
+  char name[96];
+  const char* kinds[] = {"", " dx", " dw"};
+  std::snprintf(name, sizeof name, "%s%s %dx%d s%d %dx%dx%d -> %d batch %d%s%s", depthwise ? "depthwise" : "conv", kinds[kind], taps, taps, stride, size, size,
+                c, f, batch, mode && uniformX ? " x uniform" : "", mode && uniformFilter ? " filter uniform" : "");
+  // Without what falls on the padding it is a little less.
+  reportProduct(name, batch * out * out, taps * taps * (depthwise ? 1 : c), y, mode ? lanes : 1, t);
+}
+
 // w -= rate * (A B) in place; rate is one row.
 void update(int32_t m, int32_t k, int32_t n, bool uniformA, bool transposeA, int lanes) {
   Bench bench(lanes, static_cast<size_t>(m) * k + static_cast<size_t>(k) * n + static_cast<size_t>(m) * n + 1, static_cast<size_t>(m) * k);
@@ -129,6 +156,30 @@ void update(int32_t m, int32_t k, int32_t n, bool uniformA, bool transposeA, int
   char name[80];
   std::snprintf(name, sizeof name, "w -= r * %dx%dx%d %s%s x varying", m, k, n, uniformA ? "uniform" : "varying", transposeA ? "^T" : "");
   reportProduct(name, m, k, n, lanes, t);
+}
+
+// relu(A B + bias), everything uniform: the work of one copy.
+void uniformLayer(int32_t m, int32_t k, int32_t n) {
+  const int32_t out = m * k + k * n, bias = out + m * n;
+  Bench bench(8, 1, static_cast<size_t>(bias + n));
+  const double t = bench.seconds({0, m, n, k, kData, 0, k, 1, kData, m * k, n, 1,
+                                  2, m, n, 2, -1, 0, 0, 0, kData, bias, 0, 1, 1, 3, kUniform, out, n, 1, 4, 2, kAddF, 2, 0, 1, 0, 0, 0, kReluF, 3, 2, 0, 0, 0, 0},
+                                 kMatmulElementwise);
+  char name[80];
+  std::snprintf(name, sizeof name, "relu(%dx%dx%d + bias), all uniform", m, k, n);
+  reportProduct(name, m, k, n, 1, t);
+}
+// w -= rate * (A^T B), everything uniform.
+void uniformUpdate(int32_t m, int32_t k, int32_t n) {
+  const int32_t w = m * k + k * n, rate = w + m * n;
+  Bench bench(8, 1, static_cast<size_t>(rate + 1));
+  bench.context.space[kUniform][rate] = 0x3089705f;
+  const double t = bench.seconds({0, m, n, k, kData, 0, 1, m, kData, m * k, n, 1,
+                                  2, m, n, 3, -1, 0, 0, 0, kUniform, w, n, 1, kUniform, rate, 0, 0, 1, 3, kUniform, w, n, 1, 4, 1, kNegMulAddF, 3, 2, 0, 1, 0, 0},
+                                 kMatmulElementwise);
+  char name[80];
+  std::snprintf(name, sizeof name, "w -= r * %dx%dx%d ^T, all uniform", m, k, n);
+  reportProduct(name, m, k, n, 1, t);
 }
 
 // relu(A B + bias)
@@ -187,6 +238,28 @@ int main() {
   product(256, 256, 256, true, true, false, true, lanes);
   product(32, 784, 128, true, true, false, false, lanes);
   product(784, 32, 128, true, true, true, false, lanes);
+  product(512, 512, 512, true, true, false, false, lanes);
+  product(128, 784, 512, true, true, false, false, lanes);
+  product(784, 128, 512, true, true, true, false, lanes);
+  product(128, 512, 784, true, true, false, true, lanes);
+  product(16, 1024, 1024, true, true, false, false, lanes);
+  product(64, 64, 64, true, true, false, false, lanes);
+  product(4, 4, 4, true, true, false, false, lanes);
+  product(1, 512, 512, true, true, false, false, lanes);
+  product(512, 512, 1, true, true, false, false, lanes);
+  uniformLayer(128, 784, 512);
+  uniformUpdate(784, 128, 512);
+  for (int32_t kind = 0; kind < 3; kind++) {
+    convolution(kind, false, 64, 14, 16, 3, 1, 32, 0, true, true, lanes);
+    convolution(kind, false, 16, 14, 64, 3, 2, 128, 0, true, true, lanes);
+    convolution(kind, false, 64, 14, 64, 1, 1, 64, 0, true, true, lanes);
+    convolution(kind, false, 64, 28, 1, 3, 1, 16, 0, true, true, lanes);
+    convolution(kind, true, 64, 14, 64, 3, 1, 1, 0, true, true, lanes);
+    convolution(kind, false, 4, 14, 8, 3, 1, 16, 1, kind != 1, false, 8);
+    convolution(kind, false, 4, 14, 8, 3, 1, 16, 1, false, kind != 2, 8);
+    convolution(kind, false, 4, 14, 8, 3, 1, 16, 1, false, false, 8);
+    convolution(kind, true, 4, 14, 8, 3, 1, 1, 1, false, false, 8);
+  }
   layer(16, 64, 32, true, lanes);
   layer(32, 784, 128, true, lanes);
   update(64, 16, 32, true, true, lanes);

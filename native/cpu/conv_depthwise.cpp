@@ -2,6 +2,7 @@
 // vectors of the other. Where a channel has several outputs (M > 1), they are made one after another from a filter (or, for its
 // gradient, from a dy) that has been taken apart.
 #include "conv_plan.h"
+#include "matmul_vectors.h"
 
 namespace unrolled::UNROLLED_LEVEL {
 namespace {
@@ -46,7 +47,7 @@ void tile(const UniformTile& at, const Arguments& g) {
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; i++) {
-    if (g.cLane == 1) store_first(at.c[i], sum[i], g.columns);
+    if (g.cLane == 1) storePiece(at.c[i], sum[i], g.columns);
     else
       for (int j = 0; j < g.columns; j++) at.c[i][j * g.cLane] = sum[i][j];
   }

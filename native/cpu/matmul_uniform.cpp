@@ -1,6 +1,7 @@
 #include "matmul_uniform.h"
 
 #include "matmul_panels.h"
+#include "matmul_vectors.h"
 
 namespace unrolled::UNROLLED_LEVEL {
 namespace {
@@ -119,7 +120,7 @@ void runRowTimesRows(const UniformProduct& p, float* buffer) {
         const int rest = static_cast<int>(columns - j);
         vf sum = k0 > 0 ? load_first(c + j, rest) : vf{};
         for (int64_t k = 0; k < depth; k++) sum = fma(splat(left[k]), load_first(b + k * p.bk + j, rest), sum);
-        store_first(c + j, sum, rest);
+        storePiece(c + j, sum, rest);
       }
     }
     if (p.cn != 1)

@@ -1,5 +1,7 @@
 #include "matmul_uniform_tiles.h"
 
+#include "matmul_vectors.h"
+
 namespace unrolled::UNROLLED_LEVEL {
 namespace {
 
@@ -43,7 +45,7 @@ void tile(const UniformTile& at, const UniformTileArguments& arguments) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; v++) {
       if (v < whole || part == W) store(at.c[i] + v * W, sum[i][v]);
-      else store_first(at.c[i] + v * W, sum[i][v], part);
+      else storePiece(at.c[i] + v * W, sum[i][v], part);
     }
 }
 

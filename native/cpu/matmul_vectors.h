@@ -4,6 +4,21 @@
 
 namespace unrolled::UNROLLED_LEVEL {
 
+// The first n words of v, 0 < n <= W. Not masked: that takes dozens of cycles on processors that split such a store into words.
+UNROLLED_INLINE void storePiece(float* p, vf v, int n) {
+#if defined(UNROLLED_AVX512)
+  store_first(p, v, n);
+#else
+  if (n == W) return store(p, v);
+  float words[W];
+  store(words, v);
+  int i = 0;
+  if (W > 4 && (n & 4)) std::memcpy(p, words, 16), i = 4;
+  if (n & 2) std::memcpy(p + i, words + i, 8), i += 2;
+  if (n & 1) std::memcpy(p + i, words + i, 4);
+#endif
+}
+
 template <int kLanes>
 struct VectorOf {
   typedef float type __attribute__((vector_size(4 * kLanes)));
