@@ -7,49 +7,52 @@
 namespace unrolled::UNROLLED_LEVEL {
 namespace {
 
-int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 size_t align(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 
 struct Arguments {
   const TileStep* steps;
   int64_t count;
   const float* b;
-  int columns;        // 1 .. W
+  int64_t columns;
   int64_t aLane, cLane;  // words from one column to the next, of A and of C
   bool proceed;
 };
 using Kernel = void (*)(const UniformTile& tile, const Arguments& arguments);
 
-// kPart: fewer columns than a vector, or columns of A that are not neighbours.
-template <bool kPart>
-UNROLLED_INLINE vf read(const float* p, int columns, int64_t stride) {
-  if constexpr (!kPart) return load(p);
-  if (stride == 1) return load_first(p, columns);
+// The first n columns of a vector, `stride` words apart.
+UNROLLED_INLINE vf readPart(const float* p, int n, int64_t stride) {
+  if (stride == 1) return n == W ? load(p) : load_first(p, n);
   vf v{};
-  for (int i = 0; i < columns; i++) v[i] = p[i * stride];
+  for (int i = 0; i < n; i++) v[i] = p[i * stride];
   return v;
 }
 
-template <int kRows, bool kPart>
+// kWhole: columns of A are neighbours, and fill whole vectors.
+template <int kRows, bool kWhole>
 void tile(const UniformTile& at, const Arguments& g) {
-  vf sum[kRows];
   const float* a[kRows];
 #pragma GCC unroll 8
-  for (int i = 0; i < kRows; i++) {
-    a[i] = at.a[i];
-    sum[i] = g.proceed ? read<true>(at.c[i], g.columns, g.cLane) : vf{};
-  }
-  for (const TileStep *step = g.steps, *end = step + g.count; step != end; step++) {
-    const ptrdiff_t index = step->a;
-    const vf right = kPart ? load_first(g.b + step->b, g.columns) : load(g.b + step->b);
+  for (int i = 0; i < kRows; i++) a[i] = at.a[i];
+  const float* b = g.b;
+  for (int64_t column = 0; column < g.columns; column += W, b += W) {
+    const int n = kWhole || g.columns - column >= W ? W : static_cast<int>(g.columns - column);
+    vf sum[kRows];
 #pragma GCC unroll 8
-    for (int i = 0; i < kRows; i++) sum[i] = fma(read<kPart>(a[i] + index, g.columns, g.aLane), right, sum[i]);
-  }
+    for (int i = 0; i < kRows; i++) sum[i] = g.proceed ? readPart(at.c[i] + column * g.cLane, n, g.cLane) : vf{};
+    for (const TileStep *step = g.steps, *end = step + g.count; step != end; step++) {
+      const ptrdiff_t index = step->a;
+      const vf right = kWhole ? load(b + step->b) : readPart(b + step->b, n, 1);
 #pragma GCC unroll 8
-  for (int i = 0; i < kRows; i++) {
-    if (g.cLane == 1) storePiece(at.c[i], sum[i], g.columns);
-    else
-      for (int j = 0; j < g.columns; j++) at.c[i][j * g.cLane] = sum[i][j];
+      for (int i = 0; i < kRows; i++) sum[i] = fma(kWhole ? load(a[i] + index) : readPart(a[i] + index, n, g.aLane), right, sum[i]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; i++) {
+      float* c = at.c[i] + column * g.cLane;
+      if (g.cLane == 1) storePiece(c, sum[i], n);
+      else
+        for (int j = 0; j < n; j++) c[j * g.cLane] = sum[i][j];
+      a[i] += W * g.aLane;
+    }
   }
 }
 
@@ -69,7 +72,20 @@ constexpr Table makeTable() {
 }
 constexpr Table kTable = makeTable();
 
-Kernel kernel(int rows, const Arguments& g) { return kTable.kernel[rows - 1][g.columns < W || g.aLane != 1]; }
+// Whole vectors of columns first, then what is left.
+void run(const UniformTile& at, int rows, const Arguments& arguments) {
+  const int64_t whole = arguments.aLane == 1 ? arguments.columns / W * W : 0;
+  if (whole == arguments.columns) return kTable.kernel[rows - 1][1](at, arguments);
+  if (whole == 0) return kTable.kernel[rows - 1][0](at, arguments);
+  Arguments part = arguments;
+  part.columns = whole;
+  kTable.kernel[rows - 1][1](at, part);
+  UniformTile rest = at;
+  for (int i = 0; i < rows; i++) rest.a[i] += whole, rest.c[i] += whole * arguments.cLane;
+  part.columns = arguments.columns - whole;
+  part.b += whole;
+  kTable.kernel[rows - 1][0](rest, part);
+}
 
 // [rows][channels * M] becomes [M][rows][channels].
 void takeApart(float* to, const float* from, int64_t rows, int64_t channels, int64_t multiples) {
@@ -95,18 +111,15 @@ void runPositions(const ConvGeometry& g, const DepthwiseConv& plan, const ConvMe
   while (const int count = source.next(tiles))
     for (const PositionTile* at = tiles; at != tiles + count; at++) {
       Arguments arguments{plan.classes.steps + plan.classes.first[at->classIndex],
-                          plan.classes.first[at->classIndex + 1] - plan.classes.first[at->classIndex], nullptr, 0, aLane, outputs, false};
-      for (int64_t m = 0; m < outputs; m++)
-        for (int64_t column = 0; column < channels; column += W) {
-          arguments.b = filter + m * g.taps * channels + column;
-          arguments.columns = static_cast<int>(least(W, channels - column));
-          UniformTile tile;
-          for (int r = 0; r < at->rows; r++) {
-            tile.a[r] = memory.a + at->a[r] + column * aLane;
-            tile.c[r] = memory.c + at->c[r] * rowWords + column * outputs + m;
-          }
-          kernel(at->rows, arguments)(tile, arguments);
+                          plan.classes.first[at->classIndex + 1] - plan.classes.first[at->classIndex], filter, channels, aLane, outputs, false};
+      for (int64_t m = 0; m < outputs; m++, arguments.b += g.taps * channels) {
+        UniformTile tile;
+        for (int r = 0; r < at->rows; r++) {
+          tile.a[r] = memory.a + at->a[r];
+          tile.c[r] = memory.c + at->c[r] * rowWords + m;
         }
+        run(tile, at->rows, arguments);
+      }
     }
 }
 
@@ -126,27 +139,24 @@ void runFilterPart(const ConvGeometry& g, const DepthwiseConv& plan, const ConvM
     dy = apart;
   };
   int64_t blockPositions = 0;
-  auto run = [&](const TileStep* list, int64_t count, int64_t row, int rows, bool proceed) {
-    Arguments arguments{list, count, nullptr, 0, 1, multiples, proceed};
-    for (int64_t m = 0; m < multiples; m++)
-      for (int64_t column = low; column < high; column += W) {
-        arguments.b = dy + m * blockPositions * channels + column;
-        arguments.columns = static_cast<int>(least(W, high - column));
-        UniformTile tile;
-        for (int r = 0; r < rows; r++) {
-          const int64_t tap = firstTap + row + r;
-          tile.a[r] = memory.a + tapDistance(g, tap) + column;
-          tile.c[r] = memory.c + (tap * channels + column) * multiples + m;
-        }
-        kernel(rows, arguments)(tile, arguments);
+  auto sum = [&](const TileStep* list, int64_t count, int64_t row, int rows, bool proceed) {
+    Arguments arguments{list, count, dy + low, high - low, 1, multiples, proceed};
+    for (int64_t m = 0; m < multiples; m++, arguments.b += blockPositions * channels) {
+      UniformTile tile;
+      for (int r = 0; r < rows; r++) {
+        const int64_t tap = firstTap + row + r;
+        tile.a[r] = memory.a + tapDistance(g, tap) + low;
+        tile.c[r] = memory.c + (tap * channels + low) * multiples + m;
       }
+      run(tile, rows, arguments);
+    }
   };
   eachFilterTile(g, taps, kUniformRows, true, channels, steps, [&](int64_t row) { return firstTap + row; },
                  [&](int64_t first, int64_t positions) {
                    blockPositions = positions;
                    begin(first, positions);
                  },
-                 run);
+                 sum);
 }
 
 }  // namespace
