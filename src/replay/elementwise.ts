@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { GraphNode } from '../graph/graph.js';
 import { broadcastShapes } from '../graph/infer.js';
-import { aligned, broadcast, type OpContext, type Operand, scalarOf } from './operand.js';
+import { aligned, broadcast, broadcasting, type OpContext, type Operand, scalarOf } from './operand.js';
 
 type Unary = (x: tf.Tensor, backend: string) => tf.Tensor;
 type Binary = (
@@ -185,15 +185,20 @@ export function evaluateElementwise(
     case 'cast':
       return cast(inputs[0].tensor, node.dtype);
     case 'select': {
-      const [c, a, b] = inputs.map((x) => aligned(x, rank, context));
-      return select(c, a, b);
+      return broadcasting(
+        select,
+        inputs.map((x) => aligned(x, rank, context)),
+      );
     }
   }
   if (inputs.length === 1 && Object.hasOwn(UNARY, op.name))
     return UNARY[op.name](inputs[0].tensor, context.backend);
   if (inputs.length === 2 && Object.hasOwn(BINARY, op.name)) {
-    const [a, b] = inputs.map((x) => aligned(x, rank, context));
-    return BINARY[op.name](a, b, context, [inputs[0].node, inputs[1].node]);
+    const nodes = [inputs[0].node, inputs[1].node] as const;
+    return broadcasting(
+      (a, b) => BINARY[op.name](a, b, context, nodes),
+      inputs.map((x) => aligned(x, rank, context)),
+    );
   }
   return undefined;
 }

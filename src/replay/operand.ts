@@ -31,14 +31,54 @@ export function aligned(x: Operand, rank: number, context: OpContext): tf.Tensor
   return tf.reshape(x.tensor, [context.particles, ...new Array<number>(missing).fill(1), ...x.node.shape]);
 }
 
+/** Axes up to which every backend broadcasts and concatenates. */
+const SAFE_RANK = 4;
+
+/**
+ * `f`, which broadcasts, of tensors whose neighbouring axes are taken together wherever they broadcast alike: backends are limited in rank (the
+ * wasm backend goes wrong above it).
+ */
+export function broadcasting(f: (...xs: tf.Tensor[]) => tf.Tensor, xs: readonly tf.Tensor[]): tf.Tensor {
+  const rank = Math.max(...xs.map((x) => x.rank));
+  if (rank <= SAFE_RANK) return f(...xs);
+  const shapes = xs.map(({ shape }) => [...new Array<number>(rank - shape.length).fill(1), ...shape]);
+  const full = shapes[0].map((_, axis) => shapes.find((shape) => shape[axis] !== 1)?.[axis] ?? 1);
+  const groups: { axes: number[]; stretched: string | undefined }[] = [];
+  for (let axis = 0; axis < rank; axis++) {
+    // An axis of one element everywhere goes with any other.
+    const stretched =
+      full[axis] === 1 ? undefined : shapes.map((shape) => Number(shape[axis] === 1)).join('');
+    const last = groups.at(-1);
+    if (last && (stretched === undefined || last.stretched === undefined || last.stretched === stretched)) {
+      last.axes.push(axis);
+      last.stretched ??= stretched;
+    } else groups.push({ axes: [axis], stretched });
+  }
+  const joined = (shape: readonly number[]) =>
+    groups.map(({ axes }) => axes.reduce((n, axis) => n * shape[axis], 1));
+  return tf.reshape(f(...xs.map((x, i) => tf.reshape(x, joined(shapes[i])))), full);
+}
+
+/** tf.concat, with the axes before and after the one concerned taken together above the rank that backends handle. */
+export function concatenated(parts: readonly tf.Tensor[], axis: number): tf.Tensor {
+  const [{ shape, rank }] = parts;
+  if (rank <= SAFE_RANK) return tf.concat([...parts], axis);
+  const before = sizeOf(shape.slice(0, axis));
+  const after = sizeOf(shape.slice(axis + 1));
+  const flat = parts.map((part) => tf.reshape(part, [before, part.shape[axis], after]));
+  const extent = parts.reduce((sum, part) => sum + part.shape[axis], 0);
+  return tf.reshape(tf.concat(flat, 1), [...shape.slice(0, axis), extent, ...shape.slice(axis + 1)]);
+}
+
 /**
  * `x` broadcast to `shape`. Done by an addition that changes nothing (x + -0 is x for every float): backends broadcast in their binary
  * kernels much faster than they tile.
  */
 export function broadcast(x: tf.Tensor, shape: number[]): tf.Tensor {
   if (x.shape.length === shape.length && x.shape.every((d, i) => d === shape[i])) return x.clone();
-  if (x.dtype === 'bool') return tf.logicalOr(x, tf.zeros(shape, 'bool'));
-  return tf.add(x, x.dtype === 'int32' ? tf.zeros(shape, 'int32') : tf.fill(shape, -0));
+  if (x.dtype === 'bool') return broadcasting(tf.logicalOr, [x, tf.zeros(shape, 'bool')]);
+  const zeros = x.dtype === 'int32' ? tf.zeros(shape, 'int32') : tf.fill(shape, -0);
+  return broadcasting(tf.add, [x, zeros]);
 }
 
 /** The operand with a particle axis of its own, broadcast to `shape`. */

@@ -4,6 +4,7 @@ import { type GraphNode, type Op, sizeOf } from '../graph/graph.js';
 import {
   aligned,
   broadcast,
+  concatenated,
   filled,
   fullShape,
   type OpContext,
@@ -83,7 +84,7 @@ function pad(node: GraphNode, op: OpOf<'pad'>, x: Operand, context: OpContext): 
     const border = (n: number) =>
       filled([...shape.slice(0, axis), n, ...shape.slice(axis + 1)], op.value, dtype);
     const parts = [before > 0 ? [border(before)] : [], [result], after > 0 ? [border(after)] : []].flat();
-    result = tf.concat(parts, axis);
+    result = concatenated(parts, axis);
   });
   return result === x.tensor ? result.clone() : result;
 }
@@ -98,7 +99,10 @@ function concat(
   const varying = inputs.some((x) => x.varying);
   const parts = filledInputs.map((x) => (varying ? spread(x, x.node.shape, context) : x.tensor));
   if (parts.length === 1) return parts[0].clone();
-  return reshaped(tf.concat(parts, varying ? op.axis + 1 : op.axis), fullShape(node.shape, varying, context));
+  return reshaped(
+    concatenated(parts, varying ? op.axis + 1 : op.axis),
+    fullShape(node.shape, varying, context),
+  );
 }
 
 /** Indices clamped to [0, n), and where they were outside; `outside` undefined when none can be. */

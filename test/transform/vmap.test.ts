@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { OptionError, ShapeError, TraceError } from '../../src/errors.js';
 import { evaluateGraph } from '../../src/graph/evaluate.js';
 import type { TypedArray } from '../../src/graph/graph.js';
 import { optimize } from '../../src/graph/passes/index.js';
