@@ -17,11 +17,16 @@ interface Op {
   readonly eagerFails?: boolean;
 }
 
-/** The elements of a tensor, repeated or cut off to fill a shape. */
+/**
+ * The elements of a tensor, repeated or cut off to fill a shape; each repetition a little larger, since a maximum of equal elements has no
+ * derivative.
+ */
 function fill(x: tf.Tensor, shape: number[]): tf.Tensor {
   const n = shape.reduce((a, b) => a * b, 1);
   const places = Int32Array.from({ length: n }, (_, i) => i % x.size);
-  return tf.reshape(tf.gather(tf.reshape(x, [-1]), tf.tensor1d(places, 'int32')), shape);
+  const taken = tf.gather(tf.reshape(x, [-1]), tf.tensor1d(places, 'int32'));
+  const factors = Float32Array.from({ length: n }, (_, i) => 1 + 0.05 * Math.floor(i / x.size));
+  return tf.reshape(n > x.size ? tf.mul(taken, tf.tensor1d(factors)) : taken, shape);
 }
 
 const image = (x: tf.Tensor) => fill(x, [1, 4, 5, 2]) as tf.Tensor4D;
@@ -295,7 +300,11 @@ const IMAGES: readonly Op[] = [
     eagerFails: true,
     run: (x, y, draw) => tf.dilation2d(image(x), fill(y, [2, 2, 2]) as tf.Tensor3D, 1, padding(draw)),
   },
-  { name: 'avgPool', eagerFails: true, run: (x, _, draw) => tf.avgPool(image(x), 2, 1 + draw(2), padding(draw)) },
+  {
+    name: 'avgPool',
+    eagerFails: true,
+    run: (x, _, draw) => tf.avgPool(image(x), 2, 1 + draw(2), padding(draw)),
+  },
   { name: 'maxPool', run: (x, _, draw) => tf.maxPool(image(x), [2, 3], 1 + draw(2), padding(draw)) },
   { name: 'avgPool3d', eagerFails: true, run: (x, _, draw) => tf.avgPool3d(volume(x), 2, 1, padding(draw)) },
   { name: 'maxPool3d', eagerFails: true, run: (x, _, draw) => tf.maxPool3d(volume(x), 2, 1, padding(draw)) },
