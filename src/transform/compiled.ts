@@ -9,6 +9,7 @@ import type { DType, Graph, TypedArray } from '../graph/graph.js';
 import { optimize } from '../graph/passes/index.js';
 import { printGraph } from '../graph/print.js';
 import type { Seed } from '../random/philox.js';
+import { engineAccess } from '../trace/recorder.js';
 import type { Rng } from '../trace/rng.js';
 import { type FlatTree, flatten } from '../trace/structure.js';
 import { trace } from '../trace/trace.js';
@@ -22,8 +23,11 @@ import {
 } from './arguments.js';
 import { LruCache } from './cache.js';
 import { type DeviceChoice, type FunctionDevice, functionDevice } from './default-device.js';
+import { viewOf, withZeros } from './derivative-trees.js';
+import { isFloat, pullBack } from './differentiate.js';
 import { Donation, donationPairs } from './donation.js';
 import type { CacheInfo, Lowered } from './function-types.js';
+import { putOnTape } from './taped.js';
 
 /** What is traced: the arguments with tensors at their leaves, and the draws. */
 export type Body = (args: unknown[], rng: Rng) => unknown;
@@ -46,6 +50,8 @@ interface Entry {
   readonly outputs: readonly LeafSpec[];
   readonly structure: FlatTree<unknown>;
   readonly donated: readonly number[];
+  /** The gradients by all float32 leaves and variables, made when a tape of tfjs asks for them. */
+  pullback: Compiled | undefined;
   /** Asynchronous calls under way; a dropped entry is disposed of after the last. */
   running: number;
   dropped: boolean;
@@ -54,6 +60,7 @@ interface Entry {
 /** A call ready to go to the device. */
 interface Prepared {
   readonly entry: Entry;
+  readonly leaves: readonly ArgumentLeaf[];
   readonly call: FunctionCall;
   readonly donation: Donation | undefined;
   readonly typedArrays: boolean;
@@ -106,14 +113,21 @@ export class Compiled {
     return this.#device;
   }
 
-  call(args: readonly unknown[]): unknown {
-    const prepared = this.#prepare(args);
-    return this.#finish(prepared, prepared.entry.loaded.callSync(prepared.call));
+  /**
+   * Runs now. Where a tape of tfjs is open around the call (an eager tf.grad, optimizer.minimize), the call is put on it; nothing is donated
+   * then. `step` is that of the draws: by default the number of the call.
+   */
+  call(args: readonly unknown[], step?: number): unknown {
+    const taped = engineAccess().isTapeOn();
+    const prepared = this.#prepare(args, taped, step);
+    const result = this.#finish(prepared, prepared.entry.loaded.callSync(prepared.call));
+    if (taped && !prepared.typedArrays) this.#record(prepared, args, result);
+    return result;
   }
 
   async callAsync(args: readonly unknown[], signal: AbortSignal | undefined): Promise<unknown> {
     if (signal?.aborted) throw new AbortedError(signal.reason, false);
-    const prepared = this.#prepare(args);
+    const prepared = this.#prepare(args, false);
     const { entry } = prepared;
     entry.running++;
     try {
@@ -199,30 +213,84 @@ export class Compiled {
       outputs,
       structure: traced.structure,
       donated,
+      pullback: undefined,
       running: 0,
       dropped: false,
     };
   }
 
-  #prepare(args: readonly unknown[]): Prepared {
+  #prepare(args: readonly unknown[], taped: boolean, at?: number): Prepared {
     const { entry, read } = this.#lookUp(args);
     const { name, seed, output } = this.settings;
     const inputs: TypedArray[] = read.leaves.map((leaf: ArgumentLeaf, i) =>
       valuesOf(leaf, entry.leaves[i], name),
     );
     for (const variable of entry.variables) inputs.push(variable.dataSync() as TypedArray);
-    const donation =
-      entry.donated.length > 0
-        ? new Donation(entry.donated, read.leaves, inputs, entry.loaded.spec)
-        : undefined;
-    const step = this.#calls;
-    if (seed !== undefined) this.#calls = (this.#calls + 1) >>> 0;
+    let donation: Donation | undefined;
+    if (entry.donated.length > 0) {
+      if (taped) for (const i of entry.donated) inputs[i] = inputs[i].slice();
+      else donation = new Donation(entry.donated, read.leaves, inputs, entry.loaded.spec);
+    }
+    const step = at ?? this.#calls;
+    if (seed !== undefined && at === undefined) this.#calls = (this.#calls + 1) >>> 0;
     return {
       entry,
+      leaves: read.leaves,
       call: { inputs, into: donation?.into, seed: seed ?? 0, step },
       donation,
       typedArrays: output ? output === 'typedArray' : read.arrays && !read.tensors,
     };
+  }
+
+  /** The gradients of one signature, as a function of its arguments and of the cotangents of its float32 results (a list, the last). */
+  #pullback(entry: Entry): Compiled {
+    const { settings } = this;
+    const variables = entry.variables.filter(isFloat);
+    entry.pullback ??= new Compiled(
+      (all, rng) => {
+        const args = all.slice(0, -1);
+        const cotangents = all.at(-1) as tf.Tensor[];
+        const chosen = [...args.keys()].filter((i) => !settings.staticArgs.has(i));
+        const view = viewOf((given) => this.#body(given, rng), args, chosen, settings.name);
+        const { gradients } = pullBack(
+          view.f,
+          view.inputs,
+          (values) => {
+            let next = 0;
+            return values.map((value) => (isFloat(value) ? cotangents[next++] : undefined));
+          },
+          variables,
+        );
+        return withZeros([...view.inputs, ...variables], gradients);
+      },
+      {
+        ...settings,
+        name: `the gradient of ${settings.name}`,
+        donate: new Set(),
+        cacheSize: 1,
+        output: 'tensor',
+      },
+    );
+    return entry.pullback;
+  }
+
+  #record({ entry, leaves, call }: Prepared, args: readonly unknown[], result: unknown): void {
+    const isTensor = (x: unknown): x is tf.Tensor => x instanceof tf.Tensor;
+    const outputs = flatten(result, isTensor).leaves.filter(isFloat);
+    if (outputs.length === 0) return;
+    const layout = layoutOf(args, this.settings);
+    putOnTape({
+      name: this.settings.name,
+      leaves,
+      smooth: entry.leaves.map(isFloat),
+      variables: entry.variables.filter(isFloat),
+      outputs,
+      pullback: (kept, cotangents) =>
+        this.#pullback(entry).call(
+          [...layout.rebuild(kept as readonly tf.Tensor[]), cotangents],
+          call.step,
+        ) as tf.Tensor[],
+    });
   }
 
   #finish({ entry, donation, typedArrays }: Prepared, results: TypedArray[]): unknown {
@@ -237,6 +305,7 @@ export class Compiled {
 function drop(entry: Entry): void {
   entry.dropped = true;
   if (entry.running === 0) entry.loaded.dispose();
+  entry.pullback?.dispose();
 }
 
 /** A tree with every number in it as a tensor: what a compiled function would have returned, inside a trace. */

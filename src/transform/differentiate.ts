@@ -62,20 +62,21 @@ function gradientsOf(f: () => tf.Tensor | undefined, inputs: tf.Tensor[]): (tf.T
 /** The function's value, and its gradients for a cotangent of every output (undefined: zero). */
 export interface Pulled {
   readonly values: tf.Tensor[];
-  /** Per input; undefined where the value does not depend on it. */
+  /** Per input, then per captured tensor; undefined where the value does not depend on it. */
   readonly gradients: (tf.Tensor | undefined)[];
 }
 
 /**
  * Value and vector-Jacobian product: gradient_i = sum_j <cotangent_j, d f_j / d x_i>. `cotangents` sees the value first, so that a scalar's
- * may be 1. Outputs that are not float32 are left out.
+ * may be 1. Outputs that are not float32 are left out. `captured` are tensors that the function uses without being given them.
  */
 export function pullBack(
   f: TensorFunction,
   inputs: readonly tf.Tensor[],
   cotangents: (values: readonly tf.Tensor[]) => readonly (tf.Tensor | undefined)[],
+  captured: readonly tf.Tensor[] = [],
 ): Pulled {
-  if (inputs.length === 0) return { values: f([]), gradients: [] };
+  if (inputs.length + captured.length === 0) return { values: f([]), gradients: [] };
   // The tape tells tensors apart by identity: one that is given for two inputs, or given and also captured by the function, would have one
   // gradient for all of its uses.
   const xs = inputs.map((each) => tf.clone(each));
@@ -85,7 +86,7 @@ export function pullBack(
     values = f(xs).map((each) => tf.keep(each));
     const smooth = values.map((value) => (isFloat(value) ? value : undefined));
     return innerProduct(smooth, cotangents(values));
-  }, xs);
+  }, [...xs, ...captured]);
   return { values, gradients };
 }
 
