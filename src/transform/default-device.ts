@@ -43,13 +43,12 @@ export function functionDevice(choice: DeviceChoice): FunctionDevice {
   const tfjs = described(openActiveTfjsDevice());
   if (!warned) {
     warned = true;
-    process.emitWarning(
-      `there is no native addon (${native.reason}): compiled functions run on ${tfjs.description}`,
-      { code: 'UNROLLED_NO_ADDON' },
-    );
+    process.emitWarning(`compiled functions run on ${tfjs.description}, not natively: ${native.reason}`, {
+      code: 'UNROLLED_NO_ADDON',
+    });
   }
   return {
     driver: tfjs.driver,
-    description: `${tfjs.description}; there is no native addon: ${native.reason}`,
+    description: `${tfjs.description}; not native: ${native.reason}`,
   };
 }
