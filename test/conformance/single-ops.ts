@@ -55,7 +55,9 @@ export function singleOps({ graph, inputsOf }: RandomProgram): SingleOps {
 /** Sums whose partial sums may leave float32, angles that float32 cannot tell apart, integer powers beyond int32: unspecified. */
 export function isOutOfScope(name: string, values: TypedArray): boolean {
   const beyond = (limit: number) => values.some((v) => Number.isFinite(v) && Math.abs(v) > limit);
-  if (/^(matMul|sum|prod|cumsum|segmentSum|conv.*|window(Sum.*|MaxGrad))$/.test(name)) return beyond(1e15);
+  // Whether a padded position times NaN or Infinity is 0 or NaN.
+  if (name.startsWith('conv')) return beyond(1e15) || values.some((v) => !Number.isFinite(v));
+  if (/^(matMul|sum|prod|cumsum|segmentSum|window(Sum.*|MaxGrad))$/.test(name)) return beyond(1e15);
   if (['sin', 'cos', 'tan'].includes(name)) return beyond(1e6);
   return name === 'pow' && values instanceof Int32Array && beyond(9);
 }

@@ -11,8 +11,9 @@ import type {
   NoiseRows,
   UnrollSpec,
 } from '../driver.js';
+import { checkDonations } from '../function-checks.js';
 import { native, nativeAsync, nativeNoise } from './calls.js';
-import { CpuFunction, checkDonations } from './function.js';
+import { CpuFunction } from './function.js';
 import { type EngineHandle, loadNative, type NativeAddon } from './native.js';
 import { planUnroll } from './plan.js';
 import { planFunction } from './plan-function.js';

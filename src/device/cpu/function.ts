@@ -3,6 +3,7 @@ import { AbortedError, DisposedError, OptionError, ShapeError } from '../../erro
 import { type DType, sizeOf, type TypedArray } from '../../graph/graph.js';
 import { describe } from '../../random/philox.js';
 import type { FunctionCall, FunctionPlan, FunctionSpec, LeafSpec, LoadedFunction } from '../driver.js';
+import { checkAlone, stepOf } from '../function-checks.js';
 import { key, native, translated } from './calls.js';
 import type { EngineHandle, FunctionHandle, NativeAddon, RunHandle } from './native.js';
 import type { CpuFunctionPlan } from './plan-function.js';
@@ -24,7 +25,6 @@ interface Slot {
 const slotsOf = (leaves: readonly LeafSpec[]): Slot[] =>
   leaves.map((leaf) => ({ leaf, array: ARRAYS[leaf.dtype], size: sizeOf(leaf.shape) }));
 
-const MAX_UINT32 = 2 ** 32 - 1;
 const NO_KEY = { key0: 0, key1: 0 };
 
 export class CpuFunction implements LoadedFunction {
@@ -147,7 +147,7 @@ export class CpuFunction implements LoadedFunction {
       const given = into?.[o];
       if (given !== undefined) {
         check('into', slot, given);
-        this.#checkAlone(given, o, call);
+        checkAlone(this.spec, call, o);
       }
       const over = this.planned.writtenOver[o];
       const array = over >= 0 ? call.inputs[over] : (given ?? new slot.array(slot.size));
@@ -159,27 +159,6 @@ export class CpuFunction implements LoadedFunction {
       externals.push(outputs[o]);
     }
     return outputs;
-  }
-
-  /** An array for an output must not share memory with an input, unless it is the input donated to it, nor with another output's. */
-  #checkAlone(given: TypedArray, output: number, call: FunctionCall) {
-    const shares = (other: TypedArray | undefined) =>
-      other !== undefined &&
-      other.buffer === given.buffer &&
-      other.byteOffset < given.byteOffset + given.byteLength &&
-      given.byteOffset < other.byteOffset + other.byteLength;
-    call.inputs.forEach((input, i) => {
-      if (!shares(input)) return;
-      const donated = this.spec.donations?.some(([from, to]) => from === i && to === output);
-      if (!donated || input !== given)
-        throw new OptionError(
-          `into[${output}] shares memory with input "${this.spec.inputs[i].path}", which is not donated to output "${this.spec.outputs[output].path}"`,
-        );
-    });
-    call.into?.forEach((other, o) => {
-      if (o < output && shares(other))
-        throw new OptionError(`into[${o}] and into[${output}] share memory; give each output its own`);
-    });
   }
 
   /** Moves what was computed elsewhere to the arrays that the caller gave. */
@@ -207,36 +186,6 @@ function check(what: string, { leaf, array, size }: Slot, value: TypedArray) {
     );
 }
 
-function stepOf({ step = 0 }: FunctionCall): number {
-  if (!(Number.isInteger(step) && step >= 0 && step <= MAX_UINT32))
-    throw new OptionError(`step must be a uint32, got ${describe(step)}`);
-  return step;
-}
-
 function describeList(value: unknown): string {
   return Array.isArray(value) ? String(value.length) : describe(value);
-}
-
-/**
- * Pairs of inputs and outputs of one type, each at most once.
- * @throws OptionError naming the pair
- */
-export function checkDonations({ inputs, outputs, donations = [] }: FunctionSpec): void {
-  const seen = new Set<string>();
-  for (const [i, o] of donations) {
-    const [input, output] = [inputs[i], outputs[o]];
-    const where = `donation [${i}, ${o}]`;
-    if (!input || !output)
-      throw new OptionError(
-        `${where}: the function has ${inputs.length} inputs and ${outputs.length} outputs`,
-      );
-    if (input.dtype !== output.dtype || input.shape.join() !== output.shape.join())
-      throw new OptionError(
-        `${where}: input "${input.path}" is ${input.dtype}[${input.shape}], output "${output.path}" ${output.dtype}[${output.shape}]; they must be of one type`,
-      );
-    for (const name of [`input "${input.path}"`, `output "${output.path}"`]) {
-      if (seen.has(name)) throw new OptionError(`${where}: ${name} is in another donation already`);
-      seen.add(name);
-    }
-  }
 }

@@ -11,6 +11,7 @@ import type {
   NoiseKernels,
   UnrollSpec,
 } from '../driver.js';
+import { checkDonations } from '../function-checks.js';
 import { type ChosenBackend, chooseBackend, startCpuBackend, type TfjsBackendName } from './backend.js';
 import { TfjsFunction } from './function.js';
 import { missingKernels } from './kernels.js';
@@ -56,6 +57,7 @@ export class TfjsDriver implements DeviceDriver {
 
   loadFunction(spec: FunctionSpec): LoadedFunction {
     this.check();
+    checkDonations(spec);
     const { backend, note } = this.#backendFor([spec.graph], 'function');
     const head = `interpreted by tfjs ${tf.version_core}, backend ${backend}`;
     return new TfjsFunction(this, spec, backend, note ? [head, note] : [head]);

@@ -7,6 +7,7 @@ import { STREAMS } from '../../random/index.js';
 import { replayGraph } from '../../replay/replay.js';
 import { checkLeaves } from '../checks.js';
 import type { FunctionCall, FunctionPlan, FunctionSpec, LoadedFunction } from '../driver.js';
+import { checkAlone, stepOf } from '../function-checks.js';
 import { drawNode } from './draws.js';
 import { scheduleGraph } from './executor.js';
 import { flopsOf } from './plan.js';
@@ -46,6 +47,10 @@ export class TfjsFunction implements LoadedFunction {
     this.#check();
     const { spec } = this;
     checkLeaves('inputs', spec.inputs, call.inputs, 1);
+    stepOf(call);
+    spec.outputs.forEach((_, i) => {
+      checkAlone(spec, call, i);
+    });
     const outputs = onBackend(this.backend, () => tf.tidy(() => this.#run(call)));
     return outputs.map((values, i) => {
       const into = call.into?.[i];
