@@ -124,6 +124,11 @@ function staticKey(value: unknown, index: number, name: string): string {
 /** Throws what is wrong with an argument that a Reader has refused. */
 function refuse(value: unknown, index: number, name: string): never {
   const what = `argument ${index} of ${name}`;
+  if (value === null || typeof value !== 'object') {
+    throw new OptionError(
+      `${what} must be a tensor, a number, an array or a structure of these, got ${describe(value)}; a plain value that changes what is computed goes into staticArgs`,
+    );
+  }
   const { leaves, paths } = flatten(value, isArgumentLeaf, what);
   leaves.forEach((leaf, i) => {
     readRaw(leaf, paths[i] ? `${what} at "${paths[i]}"` : what);
