@@ -11,10 +11,11 @@ struct ElementwisePlan;
 // the group is run on rectangles of it that are `blockColumns` wide except at the right edge.
 ElementwisePlan* planElementwise(Reader& reader, int mode, int lanes, Arena& arena, bool product = false, int32_t blockColumns = 0);
 
-// Whether a product group (mode 1) is `w = w - rate * product` with w in place and `rate` equal for all elements: then a tile can
-// finish the work by itself. Reads EW without moving the reader.
+// Whether a product group (mode 1) is `w = w - rate * product`, `rate` equal for all elements, or `w = w + product`, with w in place: then a
+// tile can finish the work by itself. Reads EW without moving the reader.
 struct ProductUpdate {
   Operand w, rate;
+  bool adds;  // no rate
 };
 bool isUpdate(Reader reader, int lanes, ProductUpdate& update);
 

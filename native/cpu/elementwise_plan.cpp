@@ -427,13 +427,20 @@ bool isUpdate(Reader reader, int lanes, ProductUpdate& update) {
   Group g;
   readGroup(reader, lanes, g);
   const MicroWords& m = g.micro[0];
-  if (g.inputs != 3 || g.outputs != 1 || g.micros != 1 || m.micro != kNegMulAddF || g.outputRegister[0] != m.to) return false;
+  if (g.outputs != 1 || g.micros != 1 || g.outputRegister[0] != m.to) return false;
+  const auto inPlace = [&](const Operand& w, const Operand& out) {
+    return w.space == out.space && w.offset == out.offset && w.strides[0] == out.strides[0] && w.strides[1] == out.strides[1];
+  };
+  if (g.inputs == 2 && m.micro == kAddF && (m.a == 0) != (m.b == 0)) {
+    update = {g.operand[1], {}, true};
+    return inPlace(g.operand[1], g.operand[2]);
+  }
+  if (g.inputs != 3 || m.micro != kNegMulAddF) return false;
   const int other = m.a == 0 ? m.b : m.b == 0 ? m.a : 0;
   if (other == 0 || m.c == 0 || m.c == other || m.c >= 3 || other >= 3) return false;
   const Operand &w = g.operand[m.c], &out = g.operand[3], &rate = g.operand[other];
-  const bool inPlace = w.space == out.space && w.offset == out.offset && w.strides[0] == out.strides[0] && w.strides[1] == out.strides[1];
-  if (!inPlace || rate.strides[0] != 0 || rate.strides[1] != 0) return false;
-  update = {w, rate};
+  if (!inPlace(w, out) || rate.strides[0] != 0 || rate.strides[1] != 0) return false;
+  update = {w, rate, false};
   return true;
 }
 

@@ -31,6 +31,7 @@ struct ProductPlan {
   int64_t depthBlock;  // k is cut into blocks of this length
   Packing packing;
   bool rowsOutside;    // tiles run along the columns first
+  bool accumulates;    // C = C + A B
   size_t packBytes;
 };
 

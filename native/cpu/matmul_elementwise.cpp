@@ -81,6 +81,7 @@ MatmulElementwisePlan* planMatmulElementwise(Reader& reader, int lanes, Arena& a
   plan->rowWords = plan->mode == 0 ? 1 : lanes;
   if (plan->mode == 1 && !plan->splat && canUpdate(k) && isUpdate(reader, lanes, plan->update)) {
     planProduct(plan->product, 1, lanes, plan->m, plan->n, k, plan->a, plan->b, ProductUse::kUpdate);
+    plan->product.accumulates = plan->update.adds;
     plan->packOffset = align(sizeof(float) * static_cast<size_t>(lanes));
     plan->scratchBytes = plan->packOffset + plan->product.packBytes;
     return plan;
@@ -106,8 +107,8 @@ void runMatmulElementwise(const MatmulElementwisePlan& plan, TileContext& contex
   const float* b = reinterpret_cast<const float*>((plan.product.swapped ? plan.a : plan.b).read(context));
   if (!plan.group) {
     const ProductUpdate& update = plan.update;
-    const uint32_t* rate = update.rate.read(context);
-    if (!update.rate.varying) {
+    const uint32_t* rate = update.adds ? nullptr : update.rate.read(context);
+    if (rate && !update.rate.varying) {
       splatWords(reinterpret_cast<uint32_t*>(scratch), *rate, plan.rowWords);
       rate = reinterpret_cast<uint32_t*>(scratch);
     }

@@ -105,7 +105,7 @@ struct LaneBlock {
       arguments.aStep = height * arguments.am;
       arguments.cStep = height * cm;
     }
-    const Finish finish = rate ? Finish::kUpdate : k0 > 0 ? Finish::kContinue : Finish::kStore;
+    const Finish finish = rate ? Finish::kUpdate : k0 > 0 || plan.accumulates ? Finish::kContinue : Finish::kStore;
     tileKernel(plan.uniformA, finish, write, pass.span, static_cast<int>(height), static_cast<int>(width))(
         a + row * arguments.am + k0 * arguments.ak, panel, c + row * cm + column * cn, arguments, k);
   }
@@ -211,6 +211,7 @@ void planProduct(ProductPlan& plan, int mode, int lanes, int32_t m, int32_t n, i
   plan.depth = k;
   plan.uniformA = mode == 0 || !plan.a.varying;
   plan.packBytes = 0;
+  plan.accumulates = false;
   plan.packing = Packing::kNone;
   plan.rowsOutside = false;
   plan.passes = 0;

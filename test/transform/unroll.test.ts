@@ -115,12 +115,9 @@ describe('unroll', () => {
       expect(Math.abs(g - wanted)).toBeLessThan(2e-4 * Math.max(1, Math.abs(wanted)));
     });
     const direction = [1, 0.5, -2];
-    const { product } = hvp(loss)(
-      [tensors()],
-      [{ stiffness: tf.scalar(1), start: tf.tensor1d([0.5, -2]) }],
-    ) as {
-      product: never;
-    };
+    const { product } = hvp(loss, [tensors()], [
+      { stiffness: tf.scalar(1), start: tf.tensor1d([0.5, -2]) },
+    ] as never);
     const [along] = product as unknown as [{ stiffness: tf.Tensor; start: tf.Tensor }];
     [...values(along.stiffness), ...values(along.start)].forEach((h, i) => {
       const wanted = direction.reduce(

@@ -4,7 +4,6 @@ import { formatAttributes } from '../print.js';
 import { mergeCommonSubexpressions, sameBits } from './common-subexpressions.js';
 import { type FoldingLimits, foldConstants } from './constant-folding.js';
 import { removeDeadCode } from './dead-code.js';
-import { multiplyOuterProducts } from './outer-products.js';
 import { multiplyRepeatedSums } from './repeated-sums.js';
 import { reuseExponentials } from './reuse-exponentials.js';
 import { shareRelu } from './share-relu.js';
@@ -15,7 +14,6 @@ export { mergeCommonSubexpressions } from './common-subexpressions.js';
 export { type FoldingLimits, foldConstants } from './constant-folding.js';
 export { removeDeadCode } from './dead-code.js';
 export { analyseInvariants, type InvariantLevel } from './invariants.js';
-export { multiplyOuterProducts } from './outer-products.js';
 export { multiplyRepeatedSums } from './repeated-sums.js';
 export { reuseExponentials } from './reuse-exponentials.js';
 export { shareRelu } from './share-relu.js';
@@ -27,7 +25,7 @@ export interface OptimizeOptions extends FoldingLimits {
   /** Most rounds of the pipeline. Default 8; a graph rarely needs more than three. */
   readonly maxRounds?: number;
   /**
-   * Only passes that keep every bit; leaves out `dropStructuralZeros`, `multiplyOuterProducts`, `multiplyRepeatedSums`
+   * Only passes that keep every bit; leaves out `dropStructuralZeros`, `multiplyRepeatedSums`
    * and `reuseExponentials`. Default false.
    */
   readonly exact?: boolean;
@@ -51,8 +49,8 @@ function sameGraph(a: Graph, b: Graph): boolean {
 /**
  * The graph in its smallest form: dead code, simplification, constant folding and common subexpressions, repeated until nothing
  * changes. Outputs keep their paths, and their values bit for bit (as `evaluateGraph` computes them; which NaN is not promised), but for
- * what four passes are for, unless `exact`: softmax probabilities and sums of equal terms are rounded differently (`reuseExponentials`,
- * `multiplyRepeatedSums`), a zero product may become -0 (`multiplyOuterProducts`), and structural zeros are taken for absent terms
+ * what three passes are for, unless `exact`: softmax probabilities and sums of equal terms are rounded differently (`reuseExponentials`,
+ * `multiplyRepeatedSums`), and structural zeros are taken for absent terms
  * (`dropStructuralZeros`).
  * Cost: a few times O(nodes).
  */
@@ -62,7 +60,7 @@ export function optimize(graph: Graph, options: OptimizeOptions = {}): Graph {
   for (let round = 0; round < maxRounds; round++) {
     const terms = exact ? current : dropStructuralZeros(current);
     const shared = shareRelu(simplify(terms));
-    const reused = exact ? shared : multiplyRepeatedSums(multiplyOuterProducts(reuseExponentials(shared)));
+    const reused = exact ? shared : multiplyRepeatedSums(reuseExponentials(shared));
     const next = removeDeadCode(mergeCommonSubexpressions(foldConstants(reused, limits)));
     if (sameGraph(current, next)) return next;
     current = next;
