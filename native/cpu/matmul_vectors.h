@@ -13,7 +13,8 @@ UNROLLED_INLINE void storePiece(float* p, vf v, int n) {
   float words[W];
   store(words, v);
   int i = 0;
-  if (W > 4 && (n & 4)) std::memcpy(p, words, 16), i = 4;
+  if (W > 8 && (n & 8)) std::memcpy(p, words, 32), i = 8;
+  if (W > 4 && (n & 4)) std::memcpy(p + i, words + i, 16), i += 4;
   if (n & 2) std::memcpy(p + i, words + i, 8), i += 2;
   if (n & 1) std::memcpy(p + i, words + i, 4);
 #endif
