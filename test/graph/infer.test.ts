@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ShapeError } from '../../src/errors.js';
-import type { DType, Op, Shape } from '../../src/graph/graph.js';
+import type { DType, Op, Shape, Window } from '../../src/graph/graph.js';
 import { broadcastShapes, inferNode, type TypeHint, type ValueType } from '../../src/graph/infer.js';
 
 const f32 = (...shape: number[]): ValueType => ({ shape, dtype: 'float32' });
@@ -12,6 +12,9 @@ type Good = [op: Op, inputs: ValueType[], result: ValueType, hint?: TypeHint];
 type Bad = [op: Op, inputs: ValueType[], message: RegExp, hint?: TypeHint];
 
 const matMul = (transposeA = false, transposeB = false): Op => ({ name: 'matMul', transposeA, transposeB });
+
+const WINDOW: Window = { size: [1, 3, 3], strides: [1, 1, 1], dilations: [1, 1, 1], padBefore: [0, 0, 0] };
+const conv = (depthwise = false): Op => ({ name: 'conv', window: WINDOW, depthwise });
 
 const good: Good[] = [
   [{ name: 'exp' }, [f32(2, 3)], f32(2, 3)],
@@ -57,9 +60,57 @@ const good: Good[] = [
     bool(3),
     { shape: [3] },
   ],
+  [conv(), [f32(2, 1, 5, 5, 3), f32(1, 3, 3, 3, 4)], f32(2, 1, 3, 3, 4), { shape: [2, 1, 3, 3, 4] }],
+  [conv(true), [f32(2, 1, 5, 5, 3), f32(1, 3, 3, 3, 2)], f32(2, 1, 3, 3, 6), { shape: [2, 1, 3, 3, 6] }],
+  [
+    { name: 'convInputGrad', window: WINDOW, depthwise: false },
+    [f32(2, 1, 3, 3, 4), f32(1, 3, 3, 3, 4)],
+    f32(2, 1, 5, 5, 3),
+    { shape: [2, 1, 5, 5, 3] },
+  ],
+  [
+    { name: 'convFilterGrad', window: WINDOW, depthwise: true },
+    [f32(2, 1, 5, 5, 3), f32(2, 1, 3, 3, 6)],
+    f32(1, 3, 3, 3, 2),
+  ],
+  [{ name: 'windowMaxGrad', window: WINDOW }, [f32(2, 1, 5, 5, 3), f32(2, 1, 3, 3, 3)], f32(2, 1, 5, 5, 3)],
+  [{ name: 'argSort', descending: false }, [f32(2, 5)], i32(2, 5)],
+  [{ name: 'cholesky' }, [f32(2, 3, 3)], f32(2, 3, 3)],
+  [{ name: 'triangularSolve', lower: true, transpose: false }, [f32(2, 3, 3), f32(2, 3, 1)], f32(2, 3, 1)],
+  [{ name: 'symmetricEigen' }, [f32(2, 3, 3)], f32(2, 4, 3)],
 ];
 
 const bad: Bad[] = [
+  [conv(), [f32(2, 1, 5, 5, 3), f32(1, 3, 3, 3, 4)], /an output shape as hint/],
+  [conv(), [f32(2, 1, 5, 5, 3), f32(1, 3, 3, 2, 4)], /2 channels in and 4 out/, { shape: [2, 1, 3, 3, 4] }],
+  [conv(), [f32(2, 1, 5, 5, 3), f32(1, 3, 2, 3, 4)], /window's size \[1,3,3\]/, { shape: [2, 1, 3, 3, 4] }],
+  [conv(), [f32(2, 1, 5, 5, 3), f32(1, 3, 3, 3, 4)], /as many images/, { shape: [1, 1, 3, 3, 4] }],
+  [conv(), [f32(2, 5, 5, 3), f32(1, 3, 3, 3, 4)], /float32 of rank 5 as input 0/, { shape: [2, 1, 3, 3, 4] }],
+  [
+    { name: 'windowMax', window: { ...WINDOW, strides: [1, 0, 1] } },
+    [f32(2, 1, 5, 5, 3)],
+    /strides and dilations of three whole numbers >= 1/,
+    { shape: [2, 1, 3, 3, 3] },
+  ],
+  [
+    { name: 'convFilterGrad', window: WINDOW, depthwise: true },
+    [f32(2, 1, 5, 5, 3), f32(2, 1, 3, 3, 4)],
+    /a whole multiple of 3 channels/,
+  ],
+  [
+    { name: 'windowSum', window: WINDOW },
+    [f32(2, 1, 5, 5, 3)],
+    /as many channels/,
+    { shape: [2, 1, 3, 3, 4] },
+  ],
+  [{ name: 'argSort', descending: false }, [f32()], /rank 1 or more/],
+  [{ name: 'cholesky' }, [f32(2, 3)], /matrices \[\.\.\., n, n\]/],
+  [{ name: 'symmetricEigen' }, [f32(3)], /matrices \[\.\.\., n, n\]/],
+  [
+    { name: 'triangularSolve', lower: true, transpose: false },
+    [f32(2, 3, 3), f32(3, 1)],
+    /of the same leading axes/,
+  ],
   [{ name: 'exp' }, [i32(2)], /^exp: wanted float32, got int32\[2\]$/],
   [{ name: 'abs' }, [bool(2)], /^abs: wanted float32 or int32, got bool\[2\]/],
   [{ name: 'exp' }, [], /^exp: wanted 1 input, got no inputs/],
@@ -116,7 +167,7 @@ describe('refusals name the op, what it wanted and what came', () => {
     expect(() => inferNode(op, inputs, hint)).toThrow(ShapeError);
   });
   test('an unknown op', () => {
-    expect(() => inferNode({ name: 'convolve' } as unknown as Op, [])).toThrow(/conv: no such op/);
+    expect(() => inferNode({ name: 'convolve' } as unknown as Op, [])).toThrow(/convolve: no such op/);
   });
 });
 

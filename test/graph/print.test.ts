@@ -54,6 +54,21 @@ test('every kind of attribute is shown, flags only when set', () => {
   );
 });
 
+test('windows are printed without what is usual', () => {
+  const b = new GraphBuilder();
+  const x = b.input('value', 'x', [1, 1, 5, 6, 2], 'float32');
+  const window = { size: [1, 3, 2], strides: [1, 2, 1], dilations: [1, 1, 1], padBefore: [0, 1, 0] } as const;
+  const y = b.add({ name: 'windowMax', window }, [x], { shape: [1, 1, 3, 5, 2] });
+  b.add({ name: 'argSort', descending: true }, [y]);
+  b.add({ name: 'argSort', descending: false }, [y]);
+  expect(printGraph(b.build([])).split('\n')).toEqual([
+    '%0 = input {value "x"} : float32[1,1,5,6,2]',
+    '%1 = windowMax(%0) {size [1,3,2], strides [1,2,1], padBefore [0,1,0]} : float32[1,1,3,5,2]',
+    '%2 = argSort(%1) {descending} : int32[1,1,3,5,2]',
+    '%3 = argSort(%1) : int32[1,1,3,5,2]',
+  ]);
+});
+
 test('float32 values are printed by their shortest decimal', () => {
   const f = Math.fround;
   expect([f(0.1), f(1 / 3), f(1e-45), f(3.4e38), -0, 5, Number.NaN, -Infinity].map(formatFloat)).toEqual([
