@@ -147,15 +147,32 @@ const denseBincount: Lowering = (e, { x, weights }, { size, binaryOutput }) => {
   return binaryOutput ? e.cast(e.binary('greater', sums, e.scalar(0, 'int32')), dtype) : sums;
 };
 
-/**
- * The number of segments is one more than the last segment id, so the result has a static shape only where the ids are a constant of the
- * trace (a tensor from outside).
- */
-function sparseSegments(
+/** Rows of `data` by `indices`, summed by segment ids in [0, numSegments). */
+export function sparseSegmentSum(
   e: Emitter,
-  op: string,
   { data, indices, segmentIds }: KernelInputs,
-): { sums: number; counts: number; numSegments: number } {
+  numSegments: number,
+): number {
+  const rows = e.add({ name: 'gather', axis: 0, batchDims: 0 }, [data, e.cast(indices, 'int32')]);
+  return e.add({ name: 'segmentSum', numSegments }, [e.numeric(rows), e.cast(segmentIds, 'int32')]);
+}
+
+/** The same, divided by how many rows each segment has; an empty segment is 0. */
+export function sparseSegmentMean(e: Emitter, inputs: KernelInputs, numSegments: number): number {
+  const { segmentIds } = inputs;
+  const sums = sparseSegmentSum(e, inputs, numSegments);
+  const dtype = e.dtype(sums);
+  const ones = e.splat(1, e.shape(segmentIds), 'float32');
+  const counts = e.add({ name: 'segmentSum', numSegments }, [ones, e.cast(segmentIds, 'int32')]);
+  const divisor = e.reshape(e.binary('maximum', counts, e.scalar(1, 'float32')), [
+    numSegments,
+    ...e.shape(sums).slice(1).fill(1),
+  ]);
+  return e.cast(e.binary('div', e.cast(sums, 'float32'), divisor), dtype);
+}
+
+/** One more than the last segment id, which is known only where the ids are a constant of the trace (a tensor from outside). */
+function knownSegments(e: Emitter, op: string, { segmentIds }: KernelInputs): number {
   const ids = constantValues(e, segmentIds);
   if (!ids) {
     throw new UnsupportedOpError(
@@ -163,13 +180,7 @@ function sparseSegments(
       `${op}: the number of its segments depends on the values of segmentIds, and shapes are static in a trace; use tf.unsortedSegmentSum of tf.gather, or segment ids that are a constant`,
     );
   }
-  const numSegments = ids.length > 0 ? ids[ids.length - 1]! + 1 : 0;
-  const rows = e.add({ name: 'gather', axis: 0, batchDims: 0 }, [data, e.cast(indices, 'int32')]);
-  const segments = e.cast(segmentIds, 'int32');
-  const sums = e.add({ name: 'segmentSum', numSegments }, [e.numeric(rows), segments]);
-  const ones = e.splat(1, [ids.length], 'float32');
-  const counts = e.add({ name: 'segmentSum', numSegments }, [ones, segments]);
-  return { sums, counts, numSegments };
+  return ids.length > 0 ? ids[ids.length - 1]! + 1 : 0;
 }
 
 export const SCATTER: LoweringTable = {
@@ -180,14 +191,7 @@ export const SCATTER: LoweringTable = {
   UnsortedSegmentSum: segmentSum,
   Bincount: (e, { x, weights }, { size }) => count(e, x, weights, size as number),
   DenseBincount: denseBincount,
-  SparseSegmentSum: (e, inputs) => sparseSegments(e, 'sparseSegmentSum', inputs).sums,
-  SparseSegmentMean: (e, inputs) => {
-    const { sums, counts, numSegments } = sparseSegments(e, 'sparseSegmentMean', inputs);
-    const dtype = e.dtype(sums);
-    const divisor = e.reshape(e.binary('maximum', counts, e.scalar(1, 'float32')), [
-      numSegments,
-      ...e.shape(sums).slice(1).fill(1),
-    ]);
-    return e.cast(e.binary('div', e.cast(sums, 'float32'), divisor), dtype);
-  },
+  SparseSegmentSum: (e, inputs) => sparseSegmentSum(e, inputs, knownSegments(e, 'sparseSegmentSum', inputs)),
+  SparseSegmentMean: (e, inputs) =>
+    sparseSegmentMean(e, inputs, knownSegments(e, 'sparseSegmentMean', inputs)),
 };
