@@ -129,6 +129,8 @@ const BINARY: readonly Op[] = [
 ];
 
 const axisOf = (x: tf.Tensor, draw: Draw) => draw(x.rank);
+/** No two elements equal, as pooling makes them: tfjs's gradient of a maximum goes to every one of them. */
+const untied = (x: tf.Tensor) => tf.add(x, tf.reshape(tf.mul(tf.range(0, x.size), 0.0137), x.shape));
 const ranked = (x: tf.Tensor) => (x.rank === 0 ? tf.reshape(x, [1]) : x);
 const reducing = (name: string, f: (x: tf.Tensor, axis: number) => tf.Tensor, eagerFails = false): Op => ({
   name,
@@ -142,8 +144,8 @@ const reducing = (name: string, f: (x: tf.Tensor, axis: number) => tf.Tensor, ea
 const REDUCTIONS: readonly Op[] = [
   reducing('sum', tf.sum),
   reducing('mean', tf.mean),
-  reducing('max', tf.max),
-  reducing('min', tf.min),
+  reducing('max', (x, axis) => tf.max(untied(x), axis)),
+  reducing('min', (x, axis) => tf.min(untied(x), axis)),
   reducing('prod', (x, axis) => tf.prod(between(x, 0.5, 1.5), axis)),
   reducing('logSumExp of tfjs', tf.logSumExp),
   reducing('logSumExp', logSumExp, true),
