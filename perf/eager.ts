@@ -94,7 +94,8 @@ export async function eagerRate(
   return steps / elapsed;
 }
 
-async function useBackend(name: 'cpu' | 'wasm'): Promise<void> {
+/** Makes a tfjs backend the active one. */
+export async function useBackend(name: 'cpu' | 'wasm'): Promise<void> {
   tf.env().set('PROD', true); // no advice about other backends on the console
   if (name === 'wasm') await import('@tensorflow/tfjs-backend-wasm');
   if (!(await tf.setBackend(name))) throw new Error(`the tfjs backend ${name} did not start`);

@@ -5,6 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { eventLoop } from './event-loop.js';
+import { JIT_CASES, jitCase } from './jit.js';
 import { kernels } from './kernels.js';
 import { type Line, setRounds } from './measure.js';
 import { memory } from './memory.js';
@@ -15,6 +16,7 @@ import { threads } from './threads.js';
 
 const SUITES: Readonly<Record<string, () => Promise<Line[]>>> = {
   ...Object.fromEntries(ROLLOUT_CASES.map((name) => [`rollout/${name}`, () => rollout(name)])),
+  ...Object.fromEntries(JIT_CASES.map((name) => [`jit/${name}`, () => jitCase(name)])),
   'reverse/rnn': reverse,
   threads,
   'event-loop': eventLoop,
