@@ -20,7 +20,9 @@ const UNROLLED = 'unrolled';
 async function bundle(backend) {
   const { build } = require('esbuild');
   const core = dirname(require.resolve('@tensorflow/tfjs-core/dist/index.js'));
-  const specs = readdirSync(join(core, 'ops'), { recursive: true }).filter((file) => file.endsWith('_test.js'));
+  const specs = readdirSync(join(core, 'ops'), { recursive: true }).filter((file) =>
+    file.endsWith('_test.js'),
+  );
   const imports = (paths) => paths.map((path) => `import ${JSON.stringify(path)};\n`).join('');
   mkdirSync(folder, { recursive: true });
   // A module of its own, so that it has run before any spec is defined.
@@ -94,7 +96,9 @@ async function runSpecs({ backend, filter, file, exclusions }) {
         console.log(`FAILED ${plainName(fullName, backend)}`);
         for (const { message, stack } of failedExpectations) {
           console.log(`  ${message}`);
-          const frames = String(stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+          const frames = String(stack ?? '')
+            .split('\n')
+            .filter((line) => /^\s+at /.test(line));
           if (process.env.SPEC_STACKS) console.log(frames.slice(0, 12).join('\n'));
         }
       } else counts.excluded++;
@@ -105,7 +109,9 @@ async function runSpecs({ backend, filter, file, exclusions }) {
       counts.excluded -= filtered;
       for (const { spec } of exclusions.filter((entry) => !used.has(entry))) {
         counts.failed++;
-        console.log(`FAILED no spec is named ${JSON.stringify(spec)}, which ${'test/backend/exclusions.json'} excludes`);
+        console.log(
+          `FAILED no spec is named ${JSON.stringify(spec)}, which ${'test/backend/exclusions.json'} excludes`,
+        );
       }
       writeFileSync(reportFile, JSON.stringify({ ...counts, failures }));
     },
@@ -127,13 +133,19 @@ export async function tfjsCoreSpecs({ backend = UNROLLED, filter } = {}) {
   rmSync(reportFile, { force: true });
   const addon = join(root, 'prebuilds', platformFolder(), 'unrolled.node');
   const task = JSON.stringify({ backend, filter, file });
-  const { status, signal, error } = spawnSync(process.execPath, [join(root, 'scripts/test-tfjs-core.mjs'), '--run', task], {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { UNROLLED_ADDON: addon, ...process.env },
-  });
+  const { status, signal, error } = spawnSync(
+    process.execPath,
+    [join(root, 'scripts/test-tfjs-core.mjs'), '--run', task],
+    {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { UNROLLED_ADDON: addon, ...process.env },
+    },
+  );
   if (!existsSync(reportFile)) {
-    console.log(`FAILED the specs did not come to their end: ${error?.message ?? signal ?? `exit code ${status}`}`);
+    console.log(
+      `FAILED the specs did not come to their end: ${error?.message ?? signal ?? `exit code ${status}`}`,
+    );
     return { passed: 0, failed: 1, excluded: 0 };
   }
   return JSON.parse(readFileSync(reportFile, 'utf8'));

@@ -52,8 +52,15 @@ function checkScatter(
   checkRows(backend.valuesOf(indices.dataId), strides.slice(0, sliceRank), outputSize / sliceSize, shape);
 }
 
-const gather = check((backend, { x, indices }, { axis }) => {
+const gather = check((backend, { x, indices }, { axis, batchDims }) => {
   const along = tf.util.parseAxisParam(axis as number, x.shape)[0];
+  // Throws where the batch axes don't fit.
+  tf.backend_util.segment_util.collectGatherOpShapeInfo(
+    { shape: x.shape, rank: x.shape.length } as tf.TensorInfo & { rank: number },
+    { shape: indices.shape, rank: indices.shape.length } as tf.TensorInfo & { rank: number },
+    along,
+    (batchDims as number | null) ?? 0,
+  );
   const size = x.shape[along];
   const values = backend.valuesOf(indices.dataId);
   for (let i = 0; i < values.length; i++)

@@ -19,6 +19,9 @@ export type KernelFunction = (
 
 const NO_ATTRIBUTES: Attributes = {};
 
+/** Kernels without a program, though a trace has them: results of known shapes, and a fill with text. */
+const NEVER_NATIVE: ReadonlySet<string> = new Set(['BroadcastArgs', 'Fill']);
+
 /** Kernels by name, made at the first use of each. */
 const made = new Map<string, KernelFunction>();
 let plans = 0;
@@ -43,9 +46,11 @@ const runnerOf =
 function makeKernel(kernel: string): KernelFunction {
   const unusual = unusualKernel(kernel);
   if (ALWAYS_COMPLEX.has(kernel)) return unusual;
-  const native = nativeKernel(kernel);
-  if (!native) return unusual;
   const direct = DIRECT[kernel];
+  const native = NEVER_NATIVE.has(kernel) ? undefined : nativeKernel(kernel);
+  if (!native)
+    return (backend, inputs, attributes) =>
+      direct?.(backend, inputs, attributes) ?? unusual(backend, inputs, attributes);
   const makesComplex = kernel === 'Cast';
   return (backend, inputs, attributes) => {
     const done = direct?.(backend, inputs, attributes);

@@ -2,6 +2,7 @@
  * What kernel lowerings write with: a graph builder that skips what would change nothing (a reshape to the same shape, a cast
  * to the same dtype), writes splat constants as a broadcast scalar, and settles dtypes the way tfjs does.
  */
+import { ShapeError } from '../errors.js';
 import { GraphBuilder, typedValues } from '../graph/builder.js';
 import type {
   BinaryOp,
@@ -24,10 +25,13 @@ export function widerDType(a: DType, b: DType): DType {
   return RANKING.indexOf(a) >= RANKING.indexOf(b) ? a : b;
 }
 
-/** Negative axes count from the end; undefined or null means all. Ascending, without repeats. */
+/** Negative axes count from the end; undefined or null means all. Ascending, without repeats. Throws ShapeError for an axis that is not there. */
 export function normalAxes(axis: number | readonly number[] | null | undefined, rank: number): number[] {
   if (axis === undefined || axis === null) return Array.from({ length: rank }, (_, i) => i);
   const list = typeof axis === 'number' ? [axis] : axis;
+  const missing = list.find((a) => !(Number.isInteger(a) && a >= -rank && a < rank));
+  if (missing !== undefined)
+    throw new ShapeError(`axis ${missing} must be an integer in [${-rank}, ${rank})`);
   return [...new Set(list.map((a) => (a < 0 ? a + rank : a)))].sort((a, b) => a - b);
 }
 

@@ -20,7 +20,6 @@ const FLOAT_UNARY: Readonly<Record<string, FloatUnaryOp>> = {
   Cos: 'cos',
   Cosh: 'cosh',
   Erf: 'erf',
-  Exp: 'exp',
   Expm1: 'expm1',
   Log: 'log',
   Log1p: 'log1p',
@@ -35,7 +34,7 @@ const FLOAT_UNARY: Readonly<Record<string, FloatUnaryOp>> = {
   Tanh: 'tanh',
 };
 const ROUNDING = { Ceil: 'ceil', Floor: 'floor', Round: 'round' } as const;
-const NUMERIC_UNARY = { Abs: 'abs', Neg: 'neg', Relu: 'relu', Sign: 'sign', Square: 'square' } as const;
+const NUMERIC_UNARY = { Abs: 'abs', Neg: 'neg', Relu: 'relu', Square: 'square' } as const;
 const TESTS = { IsFinite: 'isFinite', IsInf: 'isInf', IsNan: 'isNan' } as const;
 const NUMERIC_BINARY: Readonly<Record<string, BinaryOp>> = {
   Add: 'add',
@@ -177,6 +176,13 @@ export const ELEMENTWISE: LoweringTable = {
       (e, { a, b }) =>
         compare(e, op, a, b),
   ),
+  // The one function of a whole number that tfjs stores as it is.
+  Exp: (e, { x }) => e.unary('exp', e.cast(x, 'float32')),
+  // The sign of NaN is 0 in tfjs, and NaN in a graph.
+  Sign: (e, { x }) => {
+    const sign = e.cast(e.unary('sign', e.numeric(x)), e.dtype(x));
+    return e.dtype(x) === 'float32' ? e.select(e.unary('isNan', x), e.scalar(0, 'float32'), sign) : sign;
+  },
   // tfjs stores the result of floorDiv as int32, whatever came in.
   FloorDiv: (e, { a, b }) => e.cast(arithmetic(e, 'floorDiv', a, b), 'int32'),
   AddN: (e, { list }) => list.reduce((a, b) => arithmetic(e, 'add', a, b)),

@@ -1,6 +1,6 @@
 /** Kernels that move, select, repeat or make values: shapes, slices, gathers, fills, casts. */
 import * as tf from '@tensorflow/tfjs';
-import { UnsupportedOpError } from '../../errors.js';
+import { ShapeError, UnsupportedOpError } from '../../errors.js';
 import type { Shape } from '../../graph/graph.js';
 import { sizeOf } from '../../graph/graph.js';
 import { type Emitter, normalAxes } from '../emitter.js';
@@ -45,7 +45,18 @@ function tile(e: Emitter, x: number, reps: readonly number[]): number {
 function concat(e: Emitter, list: readonly number[], axis: number): number {
   const inputs = e.widen(list);
   const filled = inputs.filter((x) => sizeOf(e.shape(x)) > 0);
-  return e.concat(filled.length > 0 ? filled : inputs.slice(0, 1), axis);
+  if (filled.length === inputs.length) return e.concat(inputs, axis);
+  // Those without elements add nothing, but must fit all the same.
+  const shapes = inputs.map((x) => e.shape(x));
+  const whole = shapes[0]!.map((d, i) => (i === axis ? shapes.reduce((n, shape) => n + shape[i]!, 0) : d));
+  const misfit = shapes.find(
+    (shape) => shape.length !== whole.length || shape.some((d, i) => i !== axis && d !== whole[i]),
+  );
+  if (misfit)
+    throw new ShapeError(
+      `concat: shapes [${shapes[0]}] and [${misfit}] differ in more than axis ${axis}, along which they are put together`,
+    );
+  return filled.length > 0 ? e.concat(filled, axis) : e.splat(0, whole, e.dtype(inputs[0]!));
 }
 
 /** `x` with the axis `axis` taken apart into pieces of the given sizes. */
@@ -191,6 +202,11 @@ export const STRUCTURE: LoweringTable = {
   Concat: (e, { list }, { axis }) => concat(e, list, normalAxes(axis, e.rank(list[0]!))[0]!),
   Pack: (e, { list }, { axis }) => {
     const along = normalAxes(axis, e.rank(list[0]!) + 1)[0]!;
+    const other = list.find((x) => e.dtype(x) !== e.dtype(list[0]!));
+    if (other !== undefined)
+      throw new ShapeError(
+        `stack: all tensors must have one dtype, got ${e.dtype(list[0]!)} and ${e.dtype(other)}; tf.cast one of them`,
+      );
     const rows = list.map((x) => e.reshape(x, e.shape(x).toSpliced(along, 0, 1)));
     return concat(e, rows, along);
   },
