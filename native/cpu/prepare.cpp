@@ -4,6 +4,7 @@
 #include "conv.h"
 #include "argsort.h"
 #include "cumsum.h"
+#include "deferred_product.h"
 #include "elementwise.h"
 #include "gather.h"
 #include "linear_algebra.h"
@@ -61,6 +62,11 @@ void decode(Instruction& to, int32_t opcode, Reader reader, int lanes, Arena& ar
       const ConvPlan* plan = planConv(reader, lanes, arena);
       if (plan) scratch = convScratch(*plan);
       return set<ConvPlan, runConv>(to, plan);
+    }
+    case kDeferredProduct: {
+      const DeferredProductPlan* plan = planDeferredProduct(reader, lanes, arena);
+      if (plan) scratch = deferredProductScratch(*plan);
+      return set<DeferredProductPlan, runDeferredProduct>(to, plan);
     }
     case kReduce: {
       const ReducePlan* plan = planReduce(reader, lanes, arena);

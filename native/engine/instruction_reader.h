@@ -26,6 +26,7 @@ struct InstructionRules {
   const char* noVarying = nullptr;  // why mode 1 is refused, or null
   const char* noDraws = nullptr;    // why RANDOM is refused, or null
   bool initCopies = false;
+  bool defers = false;              // DEFERRED_PRODUCT may stand here
 };
 
 // Checks instruction after instruction until `end`. Throws Error (ERR_OPTION).
@@ -86,6 +87,7 @@ class InstructionReader {
 // Payloads by kind. `productDims`: [M, N] when input 0 of the group is the product of a matrix multiplication, else null.
 void checkElementwise(InstructionReader& reader, int32_t mode, const Dims* productDims);
 void checkMatmul(InstructionReader& reader, bool fused);
+void checkDeferredProduct(InstructionReader& reader);
 void checkConv(InstructionReader& reader);
 void checkWindow(InstructionReader& reader, bool gradient);
 void checkCholesky(InstructionReader& reader);

@@ -83,6 +83,10 @@
 //  17 TRIANGULAR_SOLVE  mode, lower, transpose, batch, n, m; a: space, offset; b: space, offset; output: space, offset; contiguous
 //  18 SYMMETRIC_EIGEN   mode, batch, n; a: space, offset; output [batch, n + 1, n]: space, offset; contiguous
 //                   16..18: see the ops of the same names in src/graph/graph.ts; float64 inside.
+//  19 DEFERRED_PRODUCT  M, N, K, capacity, A: space, offset, strideM, strideK; B: space, offset, strideK, strideN; W: space 4, offset, strideM,
+//                   strideN; ring: first of capacity * K * (M + N) rows of V. A and B vary. W += A B, put off: the operands wait in the
+//                   ring, and the sum of all that wait is added when it is full, or when the context does not hold products (unroll steps
+//                   only, and only where nothing reads W in between).
 //  11 INIT_COPY     rank, dims[rank], source: space, offset, strides; destination: space 4, offset, strides; only the fresh lanes
 //
 // FUNCTIONS. One copy of a computation, all of it uniform (mode 0), as stages of tasks: a stage's tasks are independent of each other and may
@@ -113,7 +117,7 @@ enum Block : int32_t { kCallBlock = 0, kTileBlock = 1, kStepBlock = 2, kInitBloc
 enum Opcode : int32_t {
   kElementwise = 1, kMatmul = 2, kMatmulElementwise = 3, kReduce = 4, kCopy = 5, kFill = 6, kGather = 7,
   kSegmentSum = 8, kCumsum = 9, kRandom = 10, kInitCopy = 11, kConv = 12, kWindow = 13, kWindowGrad = 14, kArgSort = 15,
-  kCholesky = 16, kTriangularSolve = 17, kSymmetricEigen = 18,
+  kCholesky = 16, kTriangularSolve = 17, kSymmetricEigen = 18, kDeferredProduct = 19,
 };
 
 // Micro-ops of ELEMENTWISE. f: float32, i: int32 (bool is int32 0/1). The numbers are part of the border: append only.
@@ -154,6 +158,8 @@ struct TileContext {
   uint32_t pairs;              // 0: no antithetic pairs (pair = particle); else pair = particle % pairs
   const int32_t* fresh;        // [lanes] 0 or -1: lanes that INIT_COPY writes
   bool allFresh;
+  uint32_t waiting;            // DEFERRED_PRODUCT: how often it ran before in this sweep, and whether it may put off more
+  bool hold;
   void* scratch;               // at least the bytes that `prepare` asked for, per thread
 };
 

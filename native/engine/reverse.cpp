@@ -117,8 +117,10 @@ class BackwardTile {
       tile_.begin();
     }
     context_.step = tile_.context().step;
+    context_.hold = tile_.step() > 0;
     if (header.tRow >= 0) tile_.writeT(arena_.varying + static_cast<size_t>(header.tRow) * lanes);
     program_.run(kStepBlock, context_);
+    context_.waiting++;
     if (begins) program_.run(kInitBlock, context_);
   }
 

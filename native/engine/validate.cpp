@@ -35,6 +35,7 @@ InstructionRules rulesOf(const ProgramHeader& header, int block) {
   if (block == kCallBlock) rules.noVarying = "varying work in the call block";
   if (block == kCallBlock || block == kTileBlock) rules.noDraws = "random draws depend on the step";
   rules.initCopies = block == kInitBlock;
+  rules.defers = block == kStepBlock;
   return rules;
 }
 

@@ -107,4 +107,25 @@ void checkMatmul(InstructionReader& reader, bool fused) {
   }
 }
 
+void checkDeferredProduct(InstructionReader& reader) {
+  if (!reader.rules.defers) reader.fail("DEFERRED_PRODUCT outside a step block");
+  const int64_t m = reader.takeIn(1, INT32_MAX, "M"), n = reader.takeIn(1, INT32_MAX, "N"), k = reader.takeIn(1, 256, "K");
+  const int64_t capacity = reader.takeIn(1, 256, "capacity");
+  if (k * capacity > 256) reader.fail("more than 256 columns are put off");
+  reader.checkWork({m, n, k * capacity});
+  const auto varies = [&](const Dims& dims) {
+    const Operand operand = reader.takeOperand();
+    reader.checkReadSpace(operand, 1);
+    if (!reader.rules.spaces[static_cast<size_t>(operand.space)].varying) reader.fail("an operand that is put off does not vary");
+    reader.checkRange(operand, dims.sizes, reader.takeStrides(2));
+  };
+  varies(reader.dimsOf({m, k}));
+  varies(reader.dimsOf({k, n}));
+  const Operand w = reader.takeOperand();
+  if (w.space != kState) reader.fail("a product is put off for the state only");
+  reader.checkRange(w, {m, n}, reader.takeStrides(2));
+  const Operand ring{kVarying, reader.take()};
+  reader.checkRange(ring, {capacity * k * (m + n)}, {1});
+}
+
 }  // namespace unrolled

@@ -99,6 +99,7 @@ void validateInstructions(const InstructionRules& rules, const int32_t* words, s
       case kElementwise: checkElementwise(reader, reader.takeMode(), nullptr); break;
       case kMatmul: checkMatmul(reader, false); break;
       case kMatmulElementwise: checkMatmul(reader, true); break;
+      case kDeferredProduct: checkDeferredProduct(reader); break;
       case kReduce: checkReduce(reader); break;
       case kCopy: checkCopyOrFill(reader, false); break;
       case kFill: checkCopyOrFill(reader, true); break;

@@ -272,3 +272,50 @@ describe.each(['cpu', 'tfjs'] as const)('program.gradient on %s', (kind) => {
     await expect(program.gradient(options)).rejects.toThrow(message);
   });
 });
+
+describe('gradients of matrices, whose sums over steps are put off on cpu', () => {
+  const SIZE = 20;
+  const network = defineUnroll({
+    horizon: 5,
+    theta: { w: shape(SIZE, SIZE), u: shape(4, SIZE) },
+    data: { x: shape(7, 4) },
+    init: ({ theta }) => ({ h: theta.w.mean(0).mul(0.5) }),
+    step: ({ theta, state, t, data }) => {
+      const x = tf.gather(data.x, t.reshape([1]) as tf.Tensor1D) as tf.Tensor2D;
+      const row = state.h.reshape([1, SIZE]) as tf.Tensor2D;
+      const h = tf.tanh(tf.matMul(row, theta.w).add(tf.matMul(x, theta.u))).reshape([SIZE]);
+      return { state: { h }, loss: h.square().sum() };
+    },
+  });
+  const particles = 11;
+  const theta = {
+    w: wave(particles * SIZE * SIZE, 0.2).map((v) => v * 0.4),
+    u: wave(particles * 4 * SIZE, 1.3),
+  };
+  const data = { x: wave(28, 0.9) };
+
+  it.each([1, 3, 8, 16, 21])(
+    'over %i steps they are those of the tfjs device, whatever is kept',
+    async (steps) => {
+      const of = async (kind: 'cpu' | 'tfjs', checkpoints: Checkpoints, threads?: number) => {
+        await using device = await openDevice(kind, { ...(threads && { threads }) });
+        using program = device.compile(network, { data });
+        using state = program.createState(particles);
+        const { gradients } = await program.gradient({ state, theta, steps, seed: 1, checkpoints });
+        return gradients as { w: Float32Array; u: Float32Array };
+      };
+      const mine = await of('cpu', 'all', 2);
+      const theirs = await of('tfjs', 'all');
+      expectClose(mine.w, theirs.w, 'w');
+      expectClose(mine.u, theirs.u, 'u');
+      expect(await of('cpu', { every: 4 }, 1)).toEqual(mine);
+      expect(await of('cpu', { slots: 2 }, 1)).toEqual(mine);
+    },
+  );
+
+  it('are put off', async () => {
+    await using device = await openDevice('cpu');
+    using program = device.compile(network, { data });
+    expect(program.reverse().plan().text).toMatch(/\+= matmul\[20,1,20\].*steps at once/);
+  });
+});

@@ -1,6 +1,7 @@
 /** Units as the instruction words of native/engine/program.h. */
 import { type Graph, type GraphNode, type Shape, sizeOf } from '../../graph/graph.js';
 import { writeContiguousKernel } from './contiguous-kernels.js';
+import type { Ring } from './deferred.js';
 import { floatBits, groupProgram } from './elementwise.js';
 import {
   type BlockWriter,
@@ -131,6 +132,20 @@ export class UnitEmitter {
       Opcode.matmulElementwise,
       [this.#mode(unit), m, n, k, a.space, a.offset, am, ak, b.space, b.offset, bk, bn, ...words],
       `${target} = matmul[${m},${k},${n}] ${show(a)} ${show(b)} then ${names.join(' ')}`,
+    );
+  }
+
+  /** A product that is added in place, put off to be added with those of the steps after it. */
+  deferred(unit: Unit, ring: Ring, out: BlockWriter) {
+    const [product, sum] = unit.nodes.map((id) => this.#nodes[id]);
+    const { m, n, k, a, b } = this.#matmulOperands(product);
+    const target = this.#result(sum);
+    const at = (o: Operand) => [o.space, o.offset, ...o.strides.slice(-2)];
+    out.count(1, 2 * m * n * k + m * n);
+    out.instruction(
+      Opcode.deferredProduct,
+      [m, n, k, ring.capacity, ...at(a), ...at(b), ...at(target), ring.row],
+      `${show(target)} += matmul[${m},${k},${n}] ${show(a)} ${show(b)}, ${ring.capacity} steps at once`,
     );
   }
 

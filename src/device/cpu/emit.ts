@@ -1,9 +1,10 @@
 /** The items of an unroll's blocks as instruction words. */
+import type { Ring } from './deferred.js';
 import { UnitEmitter } from './emit-unit.js';
 import { type BlockWriter, type Operand, writeCopy, writeInitCopy } from './instructions.js';
 import type { GraphLayout } from './layout.js';
 import type { Item } from './schedule.js';
-import type { Level } from './units.js';
+import type { Level, Unit } from './units.js';
 import { contiguousStrides } from './views.js';
 import { Space } from './words.js';
 
@@ -15,6 +16,8 @@ export class Emitter {
     private readonly layout: GraphLayout,
     private readonly stateRows: readonly number[],
     stream: number,
+    /** Products that are put off, where the program may. */
+    private readonly rings: ReadonlyMap<Unit, Ring> = new Map(),
   ) {
     this.#units = new UnitEmitter(layout, stream);
   }
@@ -23,7 +26,9 @@ export class Emitter {
   emit(item: Item, level: Level, out: BlockWriter) {
     if (item.kind === 'unit') {
       this.#units.copies(item.unit, out);
-      this.#units.unit(item.unit, out);
+      const ring = this.rings.get(item.unit);
+      if (ring) this.#units.deferred(item.unit, ring, out);
+      else this.#units.unit(item.unit, out);
       return;
     }
     const { shape } = this.layout.graph.nodes[item.node];

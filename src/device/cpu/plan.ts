@@ -8,6 +8,7 @@ import { analyseUniform } from '../../graph/passes/uniform.js';
 import type { LeafSpec, UnrollSpec } from '../driver.js';
 import { placeBuffers } from './arena.js';
 import { ConstantPool } from './constants.js';
+import { deferredProducts } from './deferred.js';
 import { Emitter } from './emit.js';
 import { BlockWriter } from './instructions.js';
 import { type ArenaRequests, type FixedPlaces, GraphLayout, LEVELS, type PlannedGraph } from './layout.js';
@@ -35,7 +36,7 @@ const UNIFORM_ALIGN = 16;
 
 /**
  * Plans a traced unroll. For a program that goes back through another one, `primal` are that program's state leaves (inputs of role primal), and
- * `init` may read the state, too. Throws nothing for a graph that `inferNode` accepts and whose inputs the spec names.
+ * `init` may read the state, too, and sums of products over steps may be put off (only a reverse run flushes them). Throws nothing for a graph that `inferNode` accepts and whose inputs the spec names.
  */
 export function planUnroll(spec: UnrollSpec, primal: readonly LeafSpec[] = []): CpuPlan {
   const uses = (role: InputRole) => [spec.init, spec.step].some((g) => usesRole(g, role));
@@ -57,6 +58,8 @@ export function planUnroll(spec: UnrollSpec, primal: readonly LeafSpec[] = []): 
 
   const step = plannedStep(spec.step, spec.state);
   const init = plannedInit(spec.init, spec.state);
+  const { rings, end } = primal.length > 0 ? deferredProducts(step, row) : { rings: new Map(), end: row };
+  row = end;
   const arenas: ArenaRequests = { varying: [], uniform: [] };
   const timeline = { start: 0 };
   const stepLayout = new GraphLayout(step, fixed, timeline, arenas);
@@ -68,7 +71,7 @@ export function planUnroll(spec: UnrollSpec, primal: readonly LeafSpec[] = []): 
   for (const level of LEVELS) {
     const writer = new BlockWriter();
     const layout = level === 'init' ? initLayout : stepLayout;
-    const emitter = new Emitter(layout, stateRows, level === 'init' ? Stream.init : Stream.step);
+    const emitter = new Emitter(layout, stateRows, level === 'init' ? Stream.init : Stream.step, rings);
     for (const item of layout.planned.schedule.items[level]) emitter.emit(item, level, writer);
     blocks.set(level, writer);
   }

@@ -37,6 +37,7 @@ export const Opcode = {
   cholesky: 16,
   triangularSolve: 17,
   symmetricEigen: 18,
+  deferredProduct: 19,
 } as const;
 
 export const Reduce = {
