@@ -4,7 +4,13 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   // The package by its own name is the source, not whatever dist/ holds.
   resolve: {
-    alias: [{ find: /^unrolled$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) }],
+    alias: [
+      { find: /^unrolled$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
+      {
+        find: /^unrolled\/tfjs-backend$/,
+        replacement: fileURLToPath(new URL('./src/backend/index.ts', import.meta.url)),
+      },
+    ],
   },
   test: {
     include: ['test/**/*.test.ts'],

@@ -1,10 +1,11 @@
-// `npm test`: dist/ and the addon are brought up to date, then the native engine's own tests (ctest) and vitest run.
-// Arguments go to vitest and leave ctest out. Ends with `N passed, N failed` over both.
+// `npm test`: dist/ and the addon are brought up to date, then the native engine's own tests (ctest), vitest and tfjs-core's specs on our backend
+// run. Arguments go to vitest and leave the others out. Ends with `N passed, N failed` over all.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { buildNative, missingToolchain, root } from './build-native.mjs';
+import { tfjsCoreSpecs } from './test-tfjs-core.mjs';
 
 const resolve = createRequire(join(root, 'package.json')).resolve;
 const results = join(root, 'build', 'test-results');
@@ -68,7 +69,7 @@ export function prepareResults() {
   rmSync(join(results, 'summary.json'), { force: true });
 }
 
-function main() {
+async function main() {
   prepareResults();
   const parts = [];
   if (run(process.execPath, [resolve('typescript/bin/tsc'), '-p', 'tsconfig.json']) !== 0) {
@@ -87,7 +88,17 @@ function main() {
     }
   }
   parts.push(vitest(vitestArguments));
+  if (vitestArguments.length === 0) {
+    if (missing) console.log(`tfjs-core's specs: SKIPPED, ${missing}`);
+    else {
+      const specs = await tfjsCoreSpecs();
+      console.log(
+        `tfjs-core's specs: ${specs.passed} passed, ${specs.failed} failed, ${specs.excluded} excluded`,
+      );
+      parts.push(specs);
+    }
+  }
   summarise(parts);
 }
 
-if (process.argv[1]?.endsWith('test.mjs')) main();
+if (process.argv[1]?.endsWith('test.mjs')) await main();
