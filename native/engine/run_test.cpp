@@ -364,7 +364,7 @@ void malformedRequestsAreRefused() {
   const uint32_t data[2] = {};
   const HostView view{data, 2, false};
   CHECK_THROWS(kOptionCode, "leaf lies outside",
-               LoadedProgram(setup.engine, recurrence(4, 8, 0).words(), constants, {&view, 1}, {{1, 2, false}}));
+               LoadedProgram(setup.engine, recurrence(4, 8, 0).words(), constants, std::span<const HostView>(&view, 1), {{1, 2, false}}));
 }
 
 void arenasAreMadeOnceAndFreed() {

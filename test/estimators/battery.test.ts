@@ -305,7 +305,7 @@ describe.each(ESTIMATORS)('$name', (listed) => {
       const before = { ...driver.live, tensors: tf.memory().numTensors };
       await trajectory(device, listed, 1, 3, 2);
       expect({ ...driver.live, tensors: tf.memory().numTensors }).toEqual(before);
-      expect(driver.live).toEqual({ states: 0, programs: 0 });
+      expect(driver.live).toEqual({ states: 0, programs: 0, functions: 0 });
     });
 
     it('throws OptionError, the library’s own', () => {
