@@ -4,6 +4,7 @@
  * ratio is better for us. Exit code 2 for a suite that does not exist.
  */
 import { parseArgs } from 'node:util';
+import { mobile } from './backend.js';
 import { eventLoop } from './event-loop.js';
 import { JIT_CASES, jitCase } from './jit.js';
 import { kernels } from './kernels.js';
@@ -18,6 +19,7 @@ const SUITES: Readonly<Record<string, () => Promise<Line[]>>> = {
   ...Object.fromEntries(ROLLOUT_CASES.map((name) => [`rollout/${name}`, () => rollout(name)])),
   ...Object.fromEntries(JIT_CASES.map((name) => [`jit/${name}`, () => jitCase(name)])),
   'reverse/rnn': reverse,
+  'backend/mobile': mobile,
   threads,
   'event-loop': eventLoop,
   memory,
