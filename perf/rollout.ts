@@ -72,23 +72,23 @@ async function mlpSgd(): Promise<Line[]> {
   await using device = await openDevice('cpu');
   const definition = networkTraining(MLP_64);
   const data = networkData(MLP_64);
+  const compileSeconds = await seconds(() => device.compile(definition, { data }).dispose());
   using program = device.compile(definition, { data });
   const particles = 4096;
   const theta = { logLearningRate: spread(particles, -6, -2) };
-  return await compare(
-    'rollout',
-    'mlp-sgd',
-    UNIT,
-    programSide('unrolled', program, theta, particles, 50),
-    eagerSides(
-      definition as unknown as EagerDefinition,
-      { logLearningRate: -4 },
-      {
-        x: { values: data.x, shape: [MLP_64.rows, MLP_64.inputs] },
-        y: { values: data.y, shape: [MLP_64.rows, MLP_64.outputs] },
-      },
-    ),
+  const eager = eagerSides(
+    definition as unknown as EagerDefinition,
+    { logLearningRate: -4 },
+    {
+      x: { values: data.x, shape: [MLP_64.rows, MLP_64.inputs] },
+      y: { values: data.y, shape: [MLP_64.rows, MLP_64.outputs] },
+    },
   );
+  const side = { ...programSide('unrolled', program, theta, particles, 50), compileSeconds };
+  return await compare('rollout', 'mlp-sgd', UNIT, side, [
+    ...eager,
+    ...(await pythonPeers('rollout/mlp-sgd')),
+  ]);
 }
 
 async function toy2d(): Promise<Line[]> {
@@ -97,13 +97,9 @@ async function toy2d(): Promise<Line[]> {
   using program = device.compile(definition);
   const particles = 65_536;
   const theta = { logFirst: spread(particles, -4, 2), logLast: spread(particles, 2, -4) };
-  return await compare(
-    'rollout',
-    'toy-2d',
-    UNIT,
-    programSide('unrolled', program, theta, particles, 100),
-    eagerSides(definition as unknown as EagerDefinition, { logFirst: -4, logLast: -4 }),
-  );
+  const eager = eagerSides(definition as unknown as EagerDefinition, { logFirst: -4, logLast: -4 });
+  const side = programSide('unrolled', program, theta, particles, 100);
+  return await compare('rollout', 'toy-2d', UNIT, side, [...eager, ...(await pythonPeers('rollout/toy-2d'))]);
 }
 
 /** All threads against the eager peers, and one thread by itself: the rate of a core. */
@@ -140,7 +136,8 @@ async function mlp784(): Promise<Line[]> {
     const side = programSide('unrolled', program, theta, particles, 8, gigaflops);
     const peak = { name: 'fma-peak', measure: async () => fmaPeak(threads) };
     const name = threads === 1 ? 'mlp-784-1-thread' : 'mlp-784';
-    lines.push(...(await compare('rollout', name, 'GFLOP/s', side, [peak])));
+    const peers = threads === 1 ? [] : await pythonPeers('rollout/mlp-784');
+    lines.push(...(await compare('rollout', name, 'GFLOP/s', side, [peak, ...peers])));
   }
   return lines;
 }

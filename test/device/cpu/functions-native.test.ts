@@ -420,8 +420,9 @@ describe.runIf(loaded.ok)(`functions of the addon${absent}`, () => {
 
   function child(script: string, flags: readonly string[] = []) {
     return new Promise<{ code: number | null; signal: string | null; out: string }>((resolve, reject) => {
-      const options = { stdio: ['ignore', 'pipe', 'pipe'] } as const;
-      const process_ = spawn(process.execPath, [...flags, '-e', prelude + script], options);
+      const process_ = spawn(process.execPath, [...flags, '-e', prelude + script], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
       let out = '';
       for (const stream of [process_.stdout, process_.stderr]) {
         stream.on('data', (chunk) => {
