@@ -186,8 +186,8 @@ describe('unroll', () => {
     [{ step: 2 }, /"step"/],
     [{ steps: 2, staticArgs: [0] }, /staticArgs/],
   ])('refuses %o', (options, message) => {
-    // A definition of any type: the option is what is wrong.
-    expect(() => unroll(oscillator as never, options as never)).toThrow(message);
+    const make = unroll as unknown as (definition: unknown, options: unknown) => unknown;
+    expect(() => make(oscillator, options)).toThrow(message);
   });
 });
 

@@ -278,7 +278,7 @@ describe.runIf(loaded.ok)(`functions of the addon${absent}`, () => {
     Object.defineProperty(trap, 1, {
       get() {
         const first = trap[0] as Float32Array;
-        if (first.length > 0) structuredClone(first.buffer, { transfer: [first.buffer] });
+        if (first.length > 0) structuredClone(first.buffer, { transfer: [first.buffer as ArrayBuffer] });
         return f();
       },
     });
