@@ -24,8 +24,10 @@ namespace {
 // What a block of the product may take of the first-level cache.
 constexpr int64_t kBlockWords = 6144;
 // Where everything is uniform a block is big enough to make up for copying its rows of A and columns of B together, and small
-// enough for the second-level cache.
-constexpr int32_t kUniformBlockRows = 192, kUniformBlockColumns = 256;
+// enough for the second-level cache. It has whole rows up to this length: what the group reads and writes beside the product
+// (weights and moments, say) is then one run of memory, which the hardware fetches ahead.
+constexpr int32_t kUniformBlockRows = 192, kUniformBlockColumns = 512;
+constexpr int32_t kNarrowBlockWords = 49152;  // narrow blocks have more rows, up to this size
 
 size_t align(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 
@@ -36,8 +38,8 @@ int32_t atLeast(int64_t x, int32_t low, int32_t high) {
 void chooseBlocks(MatmulElementwisePlan& plan) {
   if (plan.product.mode == 0) {
     plan.blockColumns = plan.n < kUniformBlockColumns ? plan.n : kUniformBlockColumns;
-    const int32_t rows = plan.n < kUniformBlockColumns && plan.n > 0 ? kUniformBlockRows * kUniformBlockColumns / plan.n : kUniformBlockRows;
-    plan.blockRows = plan.m < rows ? plan.m : rows;
+    const int32_t rows = plan.n > 0 ? kNarrowBlockWords / plan.n : 0;
+    plan.blockRows = atLeast(rows, kUniformBlockRows < plan.m ? kUniformBlockRows : plan.m, plan.m);
     return;
   }
   const int64_t row = plan.rowWords;
