@@ -46,7 +46,8 @@ void runPanel(const UniformProduct& p, const Scratch& scratch, bool packedA, int
     arguments.bStep = width;
   }
   const bool direct = p.cn == 1;
-  // The next panel's rows lie too far apart for the hardware to foresee: some are fetched after every tile.
+  // The next panel's rows lie too far apart for the hardware to foresee: some are fetched after every tile. By the last word of a line's
+  // length, since the line of the first may be this panel's too.
   const bool fetch = p.bn == 1 && column + width < p.n;
   const Cut cut(rows, kUniformRows);
   UniformTile tile;
@@ -64,7 +65,7 @@ void runPanel(const UniformProduct& p, const Scratch& scratch, bool packedA, int
     uniformTileKernel(static_cast<int>(height), vectors)(tile, arguments);
     if (fetch) {
       for (int64_t k = depth * i / cut.pieces, end = depth * (i + 1) / cut.pieces; k < end; k++)
-        for (int64_t j = 0; j < width; j += 16) __builtin_prefetch(b + k * p.bk + width + j);
+        for (int64_t j = 15; j < width + 15; j += 16) __builtin_prefetch(b + k * p.bk + width + j);
     }
     if (!direct)
       for (int64_t r = 0; r < height; r++)
