@@ -107,6 +107,7 @@ async function cnnTrain(): Promise<Line[]> {
     batchOf(CNN_BATCH, [28, 28, 1], 10),
     1,
   );
+  const eager = { ...slow, rounds: 1 };
   return compare('jit', 'cnn-train', 'steps/s', mine, [eager, ...(await pythonPeers('jit/cnn-train'))]);
 }
 

@@ -18,6 +18,8 @@ export interface Side {
   readonly measure: () => Promise<number>;
   /** Seconds from the definition to the first call, less a call, where known. */
   readonly compileSeconds?: number;
+  /** Rounds that a very slow side takes part in; default all. */
+  readonly rounds?: number;
   /** Ends what the side holds. */
   readonly close?: () => void;
 }
@@ -41,7 +43,9 @@ export async function interleaved(sides: readonly Side[]): Promise<number[]> {
   const values = sides.map((): number[] => []);
   for (let round = -1; round < rounds; round++) {
     for (let i = 0; i < sides.length; i++) {
-      const value = await sides[i].measure();
+      const { rounds: most = rounds, measure } = sides[i];
+      if (most < rounds && (round < 0 || round >= most)) continue;
+      const value = await measure();
       if (round >= 0) values[i].push(value);
     }
   }

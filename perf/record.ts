@@ -1,7 +1,7 @@
 /**
  * Writes measured figures into perf/RESULTS.md and the README's speed table, between their markers:
  *
- *     npm run --silent bench -- --json | npx tsx perf/record.ts
+ *     npm run --silent bench -- --peers --json | npx tsx perf/record.ts
  *
  * Nothing else puts figures there.
  */
@@ -18,6 +18,10 @@ const HEADLINES: Readonly<Record<string, string>> = {
   'rollout/toy-2d': 'two-dimensional regression, 65,536 particles',
   'rollout/vm': 'seven elementwise ops, 65,536 particles',
   'rollout/mlp-784': 'SGD steps of a 784-128-10 network, batch 32, 64 particles',
+  'jit/mlp-train': 'Adam steps of a 784-512-256-10 network, batch 128, compiled',
+  'jit/cnn-train': 'SGD steps of a small CNN, 28x28, batch 64, compiled',
+  'reverse/rnn': 'gradients through 200 steps of a 32-unit RNN, 256 particles',
+  'backend/mobile': 'MobileNet-like stack, 96x96, batch 8, eager backend',
 };
 
 function figure(value: number): string {
