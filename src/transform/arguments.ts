@@ -36,6 +36,9 @@ export interface ReadArguments {
   readonly arrays: boolean;
 }
 
+/** Nesting of objects and arrays at the most: what is deeper contains itself, as a rule. */
+const MOST_NESTED = 256;
+
 const DTYPE_KEY: Readonly<Record<string, string>> = { float32: 'f', int32: 'i', bool: 'b' };
 
 class Reader {
@@ -43,6 +46,7 @@ class Reader {
   key = '';
   tensors = false;
   arrays = false;
+  #depth = 0;
 
   /** false where something is no legal argument: the caller then finds out what. */
   read(value: unknown): boolean {
@@ -56,15 +60,18 @@ class Reader {
     if (typeof value === 'boolean') return this.#leaf(value, 'b;');
     if (typeof value !== 'object' || value === null) return false;
     if (ArrayBuffer.isView(value)) return this.#array(value);
+    if (this.#depth === MOST_NESTED) return false;
     if (Array.isArray(value)) return this.#list(value);
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false;
     this.key += '{';
+    this.#depth++;
     for (const name in value) {
       // The length keeps names apart from what follows them.
       this.key += `${name.length}:${name}`;
       if (!this.read((value as Record<string, unknown>)[name])) return false;
     }
+    this.#depth--;
     this.key += '}';
     return true;
   }
@@ -105,7 +112,9 @@ class Reader {
       return this.#leaf(value, `${DTYPE_KEY[dtype]}${shape};`);
     }
     this.key += '[';
+    this.#depth++;
     for (let i = 0; i < value.length; i++) if (!this.read(value[i])) return false;
+    this.#depth--;
     this.key += ']';
     return true;
   }
@@ -133,7 +142,10 @@ function refuse(value: unknown, index: number, name: string): never {
   leaves.forEach((leaf, i) => {
     readRaw(leaf, paths[i] ? `${what} at "${paths[i]}"` : what);
   });
-  throw new OptionError(`${what} cannot be used: ${describe(value)}`);
+  const deep = paths.some((path) => path.split('.').length > MOST_NESTED);
+  throw new OptionError(
+    deep ? `${what} is nested more than ${MOST_NESTED} deep` : `${what} cannot be used: ${describe(value)}`,
+  );
 }
 
 /**

@@ -129,7 +129,7 @@ function leafOf(traced: Traced, index: number): LeafSpec {
 }
 
 /** A number or boolean in a state, as the trace takes it. */
-function asTensor(leaf: TraceLeaf): tf.Tensor {
+export function stateTensor(leaf: TraceLeaf): tf.Tensor {
   return leaf instanceof tf.Tensor ? leaf : tf.scalar(leaf, typeof leaf === 'boolean' ? 'bool' : 'float32');
 }
 
@@ -170,7 +170,7 @@ export function checkStepResult(result: unknown): {
  * Throws ShapeError naming the first leaf of the state that a step changes in shape or dtype, adds or leaves
  * out.
  */
-function checkStateKept(wanted: readonly LeafSpec[], got: readonly LeafSpec[]): void {
+export function checkStateKept(wanted: readonly LeafSpec[], got: readonly LeafSpec[]): void {
   for (const leaf of wanted) {
     const found = got.find(({ path }) => path === leaf.path);
     if (!found)
@@ -285,7 +285,7 @@ export function compileUnroll<Theta, State, D, Metrics>(
       traceBackward(spec, shared, {
         init: (tensors, rng) => {
           const made = init(context(tensors, rng).base as never);
-          return flatten(made, isTraceLeaf, 'state').leaves.map(asTensor);
+          return flatten(made, isTraceLeaf, 'state').leaves.map(stateTensor);
         },
         step: (tensors, rng) => {
           const { base, rest } = context(tensors, rng);
@@ -293,7 +293,7 @@ export function compileUnroll<Theta, State, D, Metrics>(
           const result = checkStepResult(step({ ...base, t, state: stateTree.rebuild(leaves) } as never));
           const next = flatten(result.state, isTraceLeaf, 'state');
           const order = state.map(({ path }) => next.paths.findIndex((other) => (other || ROOT) === path));
-          return { loss: result.loss, state: order.map((i) => asTensor(next.leaves[i])) };
+          return { loss: result.loss, state: order.map((i) => stateTensor(next.leaves[i])) };
         },
       }),
     flattenState: (tree, particles) => {

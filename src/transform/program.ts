@@ -32,6 +32,7 @@ import {
   type GradientOptions,
   gradientStructures,
   readCotangents,
+  readWeights,
   type UnrollGradient,
 } from './reverse.js';
 import { type ExportedState, UnrollState } from './state.js';
@@ -322,7 +323,7 @@ export class UnrollProgram<Theta, State, Metrics> {
       ...(finalCotangents !== undefined && {
         finalCotangents: readCotangents(spec, finalCotangents, particles),
       }),
-      ...(lossWeights !== undefined && { lossWeights: Float32Array.from(lossWeights) }),
+      ...(lossWeights !== undefined && { lossWeights: readWeights(lossWeights, particles) }),
     });
     options.state.advance(options.steps);
     return {

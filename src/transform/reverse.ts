@@ -69,7 +69,7 @@ export function checkpointSchedule(
     checkChoice(checkpoints, 'checkpoints', ['all']);
     return { kind: 'every', every: 1 };
   }
-  const given = checkpoints ?? { bytes: DEFAULT_CHECKPOINT_BYTES };
+  const given = checkpoints === undefined ? { bytes: DEFAULT_CHECKPOINT_BYTES } : checkpoints;
   checkKeys(given, ['every', 'slots', 'bytes'], 'checkpoints');
   const entries = Object.entries(given);
   if (entries.length !== 1)
@@ -99,15 +99,25 @@ export function readCotangents(
     if (index === undefined)
       throw new OptionError(`finalCotangents has "${path}", which the state does not have`);
     if (leaf === undefined) return;
-    const { values } = readRaw(leaf as never, `finalCotangents at "${path}"`);
-    const { shape } = spec.state[index];
-    if (values.length !== particles * sizeOf(shape))
+    const { values, shape: given } = readRaw(leaf as never, `finalCotangents at "${path}"`);
+    const wanted = [particles, ...spec.state[index].shape];
+    if (given ? `${given}` !== `${wanted}` : values.length !== sizeOf(wanted))
       throw new ShapeError(
-        `finalCotangents at "${path}" must have ${particles * sizeOf(shape)} values ([${[particles, ...shape].join(', ')}]), got ${values.length}`,
+        `finalCotangents at "${path}" must have ${sizeOf(wanted)} values ([${wanted.join(', ')}]), got ${given ? `[${given.join(', ')}]` : values.length}`,
       );
     result[index] = toFloat32(values);
   });
   return result;
+}
+
+/** Weights of the particles' losses. Throws OptionError or ShapeError. */
+export function readWeights(value: unknown, particles: number): Float32Array {
+  const { values, shape } = readRaw(value, 'lossWeights');
+  if (shape ? `${shape}` !== `${[particles]}` : values.length !== particles)
+    throw new ShapeError(
+      `lossWeights must have one number for each particle (${particles}), got ${shape ? `[${shape.join(', ')}]` : values.length}`,
+    );
+  return toFloat32(values);
 }
 
 /** The parts of a result that structures are made of. */

@@ -28,6 +28,8 @@ export type UnrollGradResult<Theta, State, MetricName extends string> = Pick<
   'meanLoss' | 'lossSums' | 'gradient' | 'gradients' | 'cost'
 >;
 
+const KEYS = ['state', 'theta', 'seed', 'antithetic', 'signal', 'lossWeights'] as const;
+
 const isArray = (x: unknown): x is Float32Array => x instanceof Float32Array;
 
 /**
@@ -52,6 +54,7 @@ export function unrollGrad<Theta, State, Metrics>(
   const truncation = checkInteger(options.truncation ?? steps, 'truncation', 1, 0x7fffffff);
   const { checkpoints } = options;
   return async (args) => {
+    checkKeys(args, KEYS, 'a call of unrollGrad');
     let sum: UnrollGradResult<Theta, State, keyof Metrics & string> | undefined;
     for (let done = 0; done < steps; done += truncation) {
       const window = Math.min(truncation, steps - done);

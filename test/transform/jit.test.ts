@@ -287,6 +287,12 @@ describe('arguments', () => {
     expect(() => f({ a: 1 }, undefined)).toThrow(/argument 1 of adder/);
     expect(() => f({ a: Uint8Array.of(0, 2) }, 1)).toThrow(/booleans/);
     expect(() => f({ a: [[1, 2], [3]] }, 1)).toThrow(ShapeError);
+    const knot: Record<string, unknown> = {};
+    knot.again = { knot };
+    expect(() => f(knot as never, 1)).toThrow(/contains itself/);
+    let deep: object = { x: 1 };
+    for (let i = 0; i < 300; i++) deep = { deep };
+    expect(() => f(deep as never, 1)).toThrow(/deep/);
   });
 });
 

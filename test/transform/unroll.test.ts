@@ -180,6 +180,66 @@ describe('unroll', () => {
     expect(() => unroll(walk, { steps: 2 })({ theta: { scale: tf.scalar(1) } })).toThrow(/seed/);
   });
 
+  it('takes typed arrays for theta of any shape, and a number for the particle', () => {
+    const chosen = defineUnroll({
+      horizon: 3,
+      theta: { table: shape(2, 3) },
+      init: () => ({ x: tf.scalar(1) }),
+      step: ({ theta, state, particle }) => {
+        const row = tf.gather(theta.table, particle) as tf.Tensor;
+        return { state: { x: state.x.mul(2) }, loss: row.sum().mul(state.x) };
+      },
+    });
+    const f = unroll(chosen, { steps: 2, output: 'tensor' });
+    const result = f({ theta: { table: Float32Array.of(1, 2, 3, 4, 5, 6) }, particle: 1 } as never);
+    expect(values(result.loss)).toEqual([15 + 30]);
+  });
+
+  it('gives a step tensors where init gives numbers', () => {
+    const counted = defineUnroll({
+      horizon: 5,
+      theta: { a: shape() },
+      init: () => ({ x: 1, on: true }) as never,
+      step: ({ theta, state }: { theta: { a: tf.Scalar }; state: { x: tf.Tensor; on: tf.Tensor } }) => ({
+        state: { x: state.x.add(theta.a), on: tf.logicalNot(state.on) } as never,
+        loss: state.x as tf.Scalar,
+      }),
+    });
+    expect(values(unroll(counted, { steps: 3 })({ theta: { a: tf.scalar(2) } }).loss)).toEqual([1 + 3 + 5]);
+  });
+
+  it.each([
+    ['theta lacks', { stiffness: 1 }, /theta lacks "start"/],
+    ['theta has', { ...THETA, more: 1 }, /theta has no "more"/],
+    ['theta is shaped', { ...THETA, start: [1, 2, 3] }, /theta at "start".*\[2\].*\[3\]/],
+    ['theta is shaped', { ...THETA, stiffness: tf.scalar(1, 'int32') }, /"stiffness".*float32.*int32/],
+  ])('says what %s wrongly', (_, theta, message) => {
+    expect(() => unroll(oscillator, { steps: 2 })({ theta } as never)).toThrow(message);
+  });
+
+  it('refuses data and states that do not fit', () => {
+    const fit = defineUnroll({
+      horizon: 3,
+      theta: { a: shape() },
+      data: { x: shape(null, 2) },
+      init: () => ({ i: tf.scalar(0, 'int32'), w: tf.ones([2]) }),
+      step: ({ theta, state, data }) => ({
+        state: { i: state.i.add(data.x.shape[0] === 3 ? 1 : tf.scalar(1, 'int32')), w: state.w },
+        loss: tf
+          .matMul(data.x, state.w.reshape([2, 1]))
+          .sum()
+          .mul(theta.a),
+      }),
+    });
+    const f = unroll(fit, { steps: 2 });
+    const theta = { a: tf.scalar(0.5) };
+    expect(values(f({ theta, data: { x: tf.ones([4, 2]) } }).loss)).toEqual([8]);
+    expect(() => f({ theta } as never)).toThrow(/data lacks "x"/);
+    expect(() => f({ theta, data: { x: tf.ones([4, 3]) } } as never)).toThrow(/"x".*\[any, 2\].*\[4, 3\]/);
+    expect(() => f({ theta, data: { x: tf.ones([3, 2]) } })).toThrow(/state at "i".*int32.*float32/);
+    expect(() => f({ theta, data: { x: tf.ones([4, 2]) }, particle: tf.ones([2]) })).toThrow(/particle/);
+  });
+
   it.each([
     [{ steps: 0 }, /steps/],
     [{ steps: 2, record: 'all' }, /record/],
@@ -239,5 +299,12 @@ describe('unrollGrad', () => {
     using program = device.compile(power);
     expect(() => unrollGrad(program, { steps: 2, truncate: 1 } as never)).toThrow(/truncate/);
     expect(() => unrollGrad(program, { steps: 2, truncation: 0 })).toThrow(/truncation/);
+    using state = program.createState(1);
+    const run = unrollGrad(program, { steps: 2 });
+    const call = (more: object) => run({ state, theta: { a: 1 }, seed: 1, ...more });
+    await expect(call({ steps: 5 })).rejects.toThrow(/"steps"/);
+    await expect(call({ finalCotangents: { x: [1] } })).rejects.toThrow(/"finalCotangents"/);
+    await expect(run(undefined as never)).rejects.toThrow(/undefined/);
+    expect(state.stepsDone).toBe(0);
   });
 });
