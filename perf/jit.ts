@@ -101,7 +101,8 @@ async function mlpTrain(): Promise<Line[]> {
 }
 
 async function cnnTrain(): Promise<Line[]> {
-  const [mine, eager] = await training(
+  // A step takes tfjs cpu half a minute: one round of it.
+  const [mine, slow] = await training(
     cnnStep as never,
     cnnState as never,
     batchOf(CNN_BATCH, [28, 28, 1], 10),
