@@ -4,6 +4,7 @@
  */
 import { type Graph, sizeOf } from '../../graph/graph.js';
 import { isElementwiseOp } from '../../graph/passes/rewrite.js';
+import { groupProgram } from './elementwise.js';
 import { isWhole, operandKey, type Value } from './values.js';
 
 /** When a unit runs; see the blocks of native/engine/program.h. */
@@ -39,6 +40,8 @@ export interface UnitOptions {
 const MAX_MEMBERS = 56;
 const MAX_INPUTS = 14;
 const MAX_OUTPUTS = 8;
+/** Registers of an instruction: one for each input and each result of a micro-op. */
+const MAX_REGISTERS = 64;
 /** Groups of at most this many elements are joined side by side even when nothing connects them: they cost dispatch, not arithmetic. */
 const SMALL = 64;
 /** How many of the latest such groups are tried. */
@@ -304,14 +307,16 @@ export function buildUnits(
     }
   }
 
-  /** A group with too many results is cut in two along its topological order, which can create no cycle. */
+  /** A group with too many operands, results or registers is cut in two along its topological order, which can create no cycle. */
   function splitWideGroups() {
     const queue = [...units];
     for (const unit of queue) {
       if (unit.kind !== 'group') continue;
       while (
         unit.nodes.length > 1 &&
-        (groupOutputs(unit).length > MAX_OUTPUTS || externalInputs(unit.nodes) > MAX_INPUTS)
+        (groupOutputs(unit).length > MAX_OUTPUTS ||
+          externalInputs(unit.nodes) > MAX_INPUTS ||
+          registersOf(unit) > MAX_REGISTERS)
       ) {
         const half = unit.nodes.length >> 1;
         const tail = unit.nodes.splice(half);
@@ -321,6 +326,14 @@ export function buildUnits(
         queue.push(rest);
       }
     }
+  }
+
+  function registersOf(unit: Unit): number {
+    const members = unit.nodes;
+    const most = externalInputs(members) + members.length;
+    if (most <= MAX_REGISTERS) return most;
+    // Products that are fused with sums take none.
+    return groupProgram(graph, values, members, undefined, groupOutputs(unit)).registers;
   }
 
   function groupOutputs(unit: Unit): number[] {
@@ -341,6 +354,8 @@ export function buildUnits(
         if (group.kind !== 'group' || group.product !== undefined || group.level !== unit.level) continue;
         if (group.uniform !== unit.uniform || !sameShape(group.nodes[0], m) || !readsWhole(group, unit))
           continue;
+        const leaves = outputNodes.has(m) || readersOf[m].some((n) => unitOf[n] !== group);
+        if (leaves && groupOutputs(group).length === MAX_OUTPUTS) continue;
         if ([...group.inputs].some((u) => u !== unit && reaches(u, unit, (v) => v.inputs))) continue;
         group.product = m;
         group.nodes = [m, ...group.nodes];
