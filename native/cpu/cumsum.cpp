@@ -88,6 +88,7 @@ CumsumPlan* planCumsum(Reader& reader, int lanes, Arena& arena) {
 }
 
 void runCumsum(const CumsumPlan& plan, TileContext& context) {
+  if (plan.n == 0) return;
   const uint32_t* x = plan.x.read(context);
   uint32_t* output = plan.output.write(context);
   if (plan.rowWords == 1 && (plan.width == 1 || plan.inner == 1)) {
