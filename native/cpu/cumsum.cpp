@@ -92,7 +92,6 @@ void runCumsum(const CumsumPlan& plan, TileContext& context) {
   const uint32_t* x = plan.x.read(context);
   uint32_t* output = plan.output.write(context);
   if (plan.rowWords == 1 && (plan.width == 1 || plan.inner == 1)) {
-    if (plan.n == 0) return;
     return plan.integer ? runUniform<uint32_t>(plan, x, output) : runUniform<float>(plan, x, output);
   }
   const int64_t outStep = plan.inner * plan.rowWords;
