@@ -360,7 +360,7 @@ void malformedRequestsAreRefused() {
   CHECK_THROWS(kOptionCode, "constants: 0 words",
                LoadedProgram(setup.engine, recurrence(4, 8, 0).words(), {}, {}, {}));
   const uint32_t constants[2] = {};
-  CHECK_THROWS(kOptionCode, "data: 0 elements", LoadedProgram(setup.engine, recurrence(4, 8, 0).words(), constants, {}, {}));
+  CHECK_THROWS(kOptionCode, "data: 0 elements", LoadedProgram(setup.engine, recurrence(4, 8, 0).words(), constants, std::span<const HostView>{}, {}));
   const uint32_t data[2] = {};
   const HostView view{data, 2, false};
   CHECK_THROWS(kOptionCode, "leaf lies outside",
