@@ -116,20 +116,28 @@ export function scheduleInit(
 /** Depth-first along the order in which the user wrote the ops, so that a value is made near where it is used. */
 export function topological(units: readonly Unit[], predecessors: (unit: Unit) => Unit[]): Unit[] {
   const done = new Set<Unit>();
+  const open = new Set<Unit>();
   const order: Unit[] = [];
   const first = (u: Unit) => u.nodes[u.nodes.length - 1];
   const visit = (root: Unit) => {
     const stack: { unit: Unit; rest: Unit[] }[] = [{ unit: root, rest: sorted(predecessors(root)) }];
+    open.add(root);
     while (stack.length > 0) {
       const top = stack[stack.length - 1];
       const next = top.rest.shift();
       if (next === undefined) {
         stack.pop();
+        open.delete(top.unit);
         if (!done.has(top.unit)) {
           done.add(top.unit);
           order.push(top.unit);
         }
-      } else if (!done.has(next)) stack.push({ unit: next, rest: sorted(predecessors(next)) });
+      } else if (open.has(next)) {
+        throw new Error(`the planner fused nodes into a cycle (at node ${first(next)})`);
+      } else if (!done.has(next)) {
+        open.add(next);
+        stack.push({ unit: next, rest: sorted(predecessors(next)) });
+      }
     }
   };
   const sorted = (list: Unit[]) => [...new Set(list)].sort((a, b) => first(a) - first(b));
