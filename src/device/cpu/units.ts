@@ -196,7 +196,8 @@ export function buildUnits(
     into.readers.delete(from);
     for (const [key, base] of from.operands) into.operands.set(key, base);
     for (const [key, base] of into.operands) if (unitOf[base] === into) into.operands.delete(key);
-    raise(into, from.reach);
+    // The readers of `from` now read all of `into`.
+    raise(into, Math.max(into.reach, from.reach));
     remove(from);
   };
   const remove = (unit: Growing) => {
