@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -16,6 +17,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // A fork each: the native addon's environment and tfjs's global engine must not be shared between files.
     pool: 'forks',
+    // Vitest leaves one core to itself, but does next to nothing while a file runs.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
