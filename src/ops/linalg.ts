@@ -9,7 +9,8 @@ import * as tf from '@tensorflow/tfjs';
 import { ShapeError } from '../errors.js';
 import { broadcastShapes } from '../graph/infer.js';
 import { checkBoolean, checkKeys } from '../options.js';
-import { choleskyOp, eigenOp, mask, matrixBatch, product, solveOp, split } from './matrix-ops.js';
+import { choleskyOp, eigenOp, mask, matrixBatch, solveOp, split } from './matrix-ops.js';
+import { product } from './product.js';
 
 /** A tensor, or nested arrays of numbers. */
 export type MatrixLike = tf.TensorLike | tf.Tensor;

@@ -9,6 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import { customOp, untaped } from '../trace/custom-op.js';
 import { coreOp } from './core-op.js';
 import { matrixTranspose } from './differentiable.js';
+import { product } from './product.js';
 
 /** Batch axes as one, for gradients: backends are limited in rank. */
 export function matrixBatch(x: tf.Tensor): tf.Tensor3D {
@@ -21,10 +22,6 @@ export function matrixBatch(x: tf.Tensor): tf.Tensor3D {
 export function mask(n: number, keep: (row: number, column: number) => number): tf.Tensor3D {
   const values = Float32Array.from({ length: n * n }, (_, i) => keep(Math.floor(i / n), i % n));
   return tf.tensor3d(values, [1, n, n]);
-}
-
-export function product(a: tf.Tensor, b: tf.Tensor, transposeA = false, transposeB = false): tf.Tensor {
-  return tf.matMul(a as tf.Tensor3D, b as tf.Tensor3D, transposeA, transposeB);
 }
 
 /** (x + x^T) / 2 */

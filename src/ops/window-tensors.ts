@@ -1,6 +1,7 @@
 /** Convolutions and pooling over windows in tfjs ops that every backend has: slices, products of matrices, sums and maxima. */
 import * as tf from '@tensorflow/tfjs';
 import { type Shape, sizeOf, type Triple, type Window } from '../graph/graph.js';
+import { product } from './product.js';
 import type { ConvForm } from './window.js';
 import {
   type Extents,
@@ -115,7 +116,7 @@ export function convByWindows(x: tf.Tensor, filter: tf.Tensor, form: ConvForm, s
   if (isPlane(window)) return planeConv(x, filter, form, shape);
   if (!depthwise) {
     const flat = tf.squeeze(patches(x, window, extents, 1), [0]) as tf.Tensor2D;
-    return tf.reshape(tf.matMul(flat, filterMatrix(filter)), shape.slice());
+    return tf.reshape(product(flat, filterMatrix(filter)), shape.slice());
   }
   const image = fitted(x, window, extents, 0);
   const [channels, multiplier] = filter.shape.slice(3) as [number, number];
@@ -137,7 +138,7 @@ export function convInputGradByWindows(
   const count = sizeOf(dy.shape.slice(0, 4));
   if (!depthwise) {
     const flat = tf.reshape(dy, [count, dy.shape[4] as number]) as tf.Tensor2D;
-    const columns = tf.matMul(flat, filterMatrix(filter), false, true);
+    const columns = product(flat, filterMatrix(filter), false, true);
     return fromPatches(columns, window, extents, shape[0], shape[4]);
   }
   const [channels, multiplier] = filter.shape.slice(3) as [number, number];
@@ -160,7 +161,7 @@ export function convFilterGradByWindows(
   if (!depthwise) {
     const flat = tf.squeeze(patches(x, window, extents, 1), [0]) as tf.Tensor2D;
     const matrix = tf.reshape(dy, [count, dy.shape[4] as number]) as tf.Tensor2D;
-    return tf.reshape(tf.matMul(flat, matrix, true), [...shape]);
+    return tf.reshape(product(flat, matrix, true), [...shape]);
   }
   const [channels, multiplier] = shape.slice(3) as [number, number];
   const image = fitted(x, window, extents, 0);

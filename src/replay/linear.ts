@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { reduceIdentity } from '../graph/evaluate-reduce.js';
 import { type GraphNode, type Op, type ReduceOp, sizeOf } from '../graph/graph.js';
 import { broadcastShapes } from '../graph/infer.js';
+import { product } from '../ops/product.js';
 import { aligned, broadcast, filled, fullShape, type OpContext, type Operand, reshaped } from './operand.js';
 
 type OpOf<N extends Op['name']> = Extract<Op, { name: N }>;
@@ -48,10 +49,10 @@ export function evaluateMatMul(
     // One matrix for all: the rows of all batches are one tall matrix.
     const tall = reshaped(left.tensor, [sizeOf(left.batch) * left.matrix[0], k]) as tf.Tensor2D;
     const single = reshaped(right.tensor, [...right.matrix]) as tf.Tensor2D;
-    return reshaped(tf.matMul(tall, single, false, op.transposeB), shape);
+    return reshaped(product(tall, single, false, op.transposeB), shape);
   }
-  const product = tf.matMul(flattened(left, batch), flattened(right, batch), op.transposeA, op.transposeB);
-  return reshaped(product, shape);
+  const result = product(flattened(left, batch), flattened(right, batch), op.transposeA, op.transposeB);
+  return reshaped(result, shape);
 }
 
 const REDUCE: Readonly<Record<ReduceOp, (x: tf.Tensor, axes: number[], keepDims: boolean) => tf.Tensor>> = {

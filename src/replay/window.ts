@@ -3,8 +3,9 @@
  * filter where the image is, and among the channels of both in depthwise convolutions; each is then one convolution. Only a filter per
  * particle on an image per particle takes the image apart, for a batched product of matrices.
  */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { type GraphNode, type Op, type Shape, sizeOf } from '../graph/graph.js';
+import { product } from '../ops/product.js';
 import {
   type ConvForm,
   conv,
@@ -90,12 +91,12 @@ function separate(node: GraphNode, op: ConvOp, a: Operand, b: Operand, context: 
   const matrix = (x: Operand, shape: [number, number]) =>
     reshaped(x.tensor, [particles, ...shape]) as tf.Tensor3D;
   if (op.name === 'convInputGrad') {
-    const columns = tf.matMul(matrix(a, [rows, outputs]), matrix(b, [inputs, outputs]), false, true);
+    const columns = product(matrix(a, [rows, outputs]), matrix(b, [inputs, outputs]), false, true);
     return reshaped(fromPatches(columns, window, extents, particles * image[0], image[4]), full);
   }
   const columns = patches(joinRows(a.tensor), window, extents, particles);
-  if (op.name === 'conv') return reshaped(tf.matMul(columns, matrix(b, [inputs, outputs])), full);
-  return reshaped(tf.matMul(columns, matrix(b, [rows, outputs]), true), full);
+  if (op.name === 'conv') return reshaped(product(columns, matrix(b, [inputs, outputs])), full);
+  return reshaped(product(columns, matrix(b, [rows, outputs]), true), full);
 }
 
 function evaluateConv(node: GraphNode, op: ConvOp, a: Operand, b: Operand, context: OpContext): tf.Tensor {
