@@ -3,13 +3,7 @@
 
 namespace unrolled::UNROLLED_LEVEL {
 
-struct CholeskyPlan {
-  int mode;
-  int32_t batch;
-  int64_t n;
-  Operand a, output;
-  int64_t lanes;
-};
+struct CholeskyPlan : SquarePlan {};
 
 namespace {
 
@@ -41,17 +35,7 @@ void decompose(const Elements& a, uint32_t* output, int64_t step, int64_t n, T* 
 
 }  // namespace
 
-CholeskyPlan* planCholesky(Reader& reader, int lanes, Arena& arena) {
-  CholeskyPlan* plan = arena.make<CholeskyPlan>();
-  if (!plan) return nullptr;
-  plan->mode = reader.next();
-  plan->batch = reader.next();
-  plan->n = reader.next();
-  plan->a = readOperand(reader, 0, lanes);
-  plan->output = readOperand(reader, 0, lanes);
-  plan->lanes = lanes;
-  return plan;
-}
+CholeskyPlan* planCholesky(Reader& reader, int lanes, Arena& arena) { return planSquare<CholeskyPlan>(reader, lanes, arena); }
 
 size_t choleskyScratch(const CholeskyPlan& plan) {
   return static_cast<size_t>(plan.n) * static_cast<size_t>(plan.n) * (plan.mode == 0 ? sizeof(double) : sizeof(vd));

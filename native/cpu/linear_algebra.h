@@ -5,6 +5,27 @@
 
 namespace unrolled::UNROLLED_LEVEL {
 
+// Instructions with one operand: `batch` matrices of n x n, and what is made of them.
+struct SquarePlan {
+  int mode;
+  int32_t batch;
+  int64_t n;
+  Operand a, output;
+  int64_t lanes;
+};
+template <class Plan>
+Plan* planSquare(Reader& reader, int lanes, Arena& arena) {
+  Plan* plan = arena.make<Plan>();
+  if (!plan) return nullptr;
+  plan->mode = reader.next();
+  plan->batch = reader.next();
+  plan->n = reader.next();
+  plan->a = readOperand(reader, 0, lanes);
+  plan->output = readOperand(reader, 0, lanes);
+  plan->lanes = lanes;
+  return plan;
+}
+
 struct CholeskyPlan;
 CholeskyPlan* planCholesky(Reader& reader, int lanes, Arena& arena);
 size_t choleskyScratch(const CholeskyPlan& plan);

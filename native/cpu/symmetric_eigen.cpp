@@ -6,13 +6,7 @@ namespace unrolled::UNROLLED_LEVEL {
 // Householder tridiagonalization (Golub and Van Loan 2013, algorithm 8.3.1), then implicitly shifted QR steps (8.3.2). Elements of
 // float32 matrices have squares far inside float64's range, so nothing is scaled. The rows of `vectors` become the eigenvectors:
 // both parts then work along rows.
-struct SymmetricEigenPlan {
-  int mode;
-  int32_t batch;
-  int64_t n;
-  Operand a, output;
-  int64_t lanes;
-};
+struct SymmetricEigenPlan : SquarePlan {};
 
 namespace {
 
@@ -188,17 +182,7 @@ void decompose(const Elements& a, uint32_t* output, int64_t step, int64_t n, voi
 
 }  // namespace
 
-SymmetricEigenPlan* planSymmetricEigen(Reader& reader, int lanes, Arena& arena) {
-  SymmetricEigenPlan* plan = arena.make<SymmetricEigenPlan>();
-  if (!plan) return nullptr;
-  plan->mode = reader.next();
-  plan->batch = reader.next();
-  plan->n = reader.next();
-  plan->a = readOperand(reader, 0, lanes);
-  plan->output = readOperand(reader, 0, lanes);
-  plan->lanes = lanes;
-  return plan;
-}
+SymmetricEigenPlan* planSymmetricEigen(Reader& reader, int lanes, Arena& arena) { return planSquare<SymmetricEigenPlan>(reader, lanes, arena); }
 
 size_t symmetricEigenScratch(const SymmetricEigenPlan& plan) {
   const size_t n = static_cast<size_t>(plan.n);
