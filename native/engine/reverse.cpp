@@ -50,12 +50,24 @@ void checkActions(const std::vector<int32_t>& actions, uint32_t slots, uint32_t 
   if (left != 0) refuse(std::to_string(left) + " steps were not gone back through");
 }
 
+// The memory of a thread's sweep, kept from tile to tile.
+struct Sweep {
+  Buffer slots;     // [slots][saved words]
+  Buffer final;     // the state after the last step
+  Buffer turn;      // the state before it
+  Buffer backward;  // the transposed program's state
+  Buffer primal;    // space P, where the program reads the next state too
+  Buffer held;      // the state after the step that comes next on the way back
+  std::vector<uint32_t> steps;  // what step each slot's state is at
+  std::vector<int32_t> fresh;   // [lanes]
+};
+
 struct Reverse {
   std::shared_ptr<const ReverseProgram> program;
   TileRun::Shared shared;
   ReverseRequest request;
-  // One for each thread of the pool, kept from tile to tile.
-  mutable std::vector<std::unique_ptr<ReverseProgram::Sweep>> sweeps;
+  // One for each thread of the pool.
+  mutable std::vector<std::unique_ptr<Sweep>> sweeps;
 
   void tile(Job& job, size_t index, unsigned thread) const;
 };
@@ -63,7 +75,7 @@ struct Reverse {
 // The transposed program's view of a tile.
 class BackwardTile {
  public:
-  BackwardTile(const Reverse& reverse, TileRun& tile, ReverseProgram::Sweep& sweep, unsigned thread)
+  BackwardTile(const Reverse& reverse, TileRun& tile, Sweep& sweep, unsigned thread)
       : program_(reverse.program->backward()), tile_(tile), sweep_(sweep), arena_(program_.arena(thread)),
         rows_(reverse.program->forward()->tileWords()), readsNext_(reverse.program->readsNext()),
         spaces_{arena_.varying, arena_.uniform, const_cast<uint32_t*>(program_.constants()), tile.context().space[kData],
@@ -127,7 +139,7 @@ class BackwardTile {
  private:
   const LoadedProgram& program_;
   TileRun& tile_;
-  ReverseProgram::Sweep& sweep_;
+  Sweep& sweep_;
   Arena& arena_;
   const size_t rows_;  // words of the forward state
   const bool readsNext_;
@@ -142,9 +154,9 @@ void Reverse::tile(Job& job, size_t index, unsigned thread) const {
   TileRun tile(shared, index, thread);
   const size_t first = tile.first(), used = tile.used();
 
-  std::unique_ptr<ReverseProgram::Sweep>& memory = sweeps[thread];
+  std::unique_ptr<Sweep>& memory = sweeps[thread];
   if (!memory) {
-    memory = std::make_unique<ReverseProgram::Sweep>();
+    memory = std::make_unique<Sweep>();
     memory->slots = Buffer(allocationSize(request.slots, words, 4), counters().arenaBytes);
     memory->final = Buffer(allocationSize(1, words, 4), counters().arenaBytes);
     memory->turn = Buffer(allocationSize(1, words, 4), counters().arenaBytes);
@@ -156,7 +168,7 @@ void Reverse::tile(Job& job, size_t index, unsigned thread) const {
     memory->steps.assign(request.slots, 0);
     memory->fresh.assign(lanes, 0);
   }
-  ReverseProgram::Sweep& sweep = *memory;
+  Sweep& sweep = *memory;
 
   float* const rows = sweep.backward.as<float>();
   std::memset(rows, 0, backward.tileWords() * 4);

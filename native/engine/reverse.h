@@ -3,7 +3,6 @@
 #pragma once
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <vector>
 
@@ -34,17 +33,7 @@ class ReverseProgram {
   // Bytes of a thread beside the slots: the final state, cotangents and gradients, the transposed program's arena.
   size_t workingBytes() const;
 
-  // The memory of one sweep; goes back for the next one.
-  struct Sweep {
-    Buffer slots;      // [slots][saved words]
-    Buffer final;      // the state after the last step
-    Buffer turn;       // the state before it
-    Buffer primal;     // space P, where the program reads the next state too
-    Buffer held;       // the state after the step that comes next on the way back
-    Buffer backward;   // the transposed program's state
-    std::vector<uint32_t> steps;  // what step each slot's state is at
-    std::vector<int32_t> fresh;   // [lanes]
-  };
+  // 32-bit words that one kept state takes.
   size_t savedWords() const;
 
  private:

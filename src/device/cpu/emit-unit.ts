@@ -10,13 +10,14 @@ import {
   show,
   writeCopy,
   writeFill,
+  writeRandom,
   writeReduce,
 } from './instructions.js';
 import { mergedAxes } from './operands.js';
 import type { Unit } from './units.js';
 import type { Value } from './values.js';
 import { broadcastStrides, collapse, collapseTogether, contiguousStrides } from './views.js';
-import { Distribution, Opcode, ShareCode, Space } from './words.js';
+import { Opcode, Space } from './words.js';
 
 /** What a unit's instructions read and write. */
 export interface Memory {
@@ -214,33 +215,9 @@ export class UnitEmitter {
       case 'cumsum':
         this.#indexed(mode, node, result, out);
         return;
-      case 'random': {
-        const { kind, share, draw } = node.op;
-        const bits =
-          kind.distribution === 'uniform'
-            ? [floatBits(kind.low), floatBits(kind.high)]
-            : kind.distribution === 'integers'
-              ? [kind.low | 0, (kind.high - kind.low) | 0]
-              : [kind.distribution === 'bernoulli' ? floatBits(kind.p) : 0, 0];
-        const count = sizeOf(node.shape);
-        out.instruction(
-          Opcode.random,
-          [
-            mode,
-            Distribution[kind.distribution],
-            ShareCode[share],
-            this.stream,
-            draw,
-            count,
-            ...bits,
-            result.space,
-            result.offset,
-          ],
-          `${show(result)} = ${kind.distribution}[${node.shape}] per ${share}`,
-        );
-        out.count(mode, count);
+      case 'random':
+        writeRandom(out, mode, node, this.stream, result);
         return;
-      }
       case 'all':
       case 'any':
       case 'argMax':

@@ -2,7 +2,7 @@
 import { type GraphNode, sizeOf } from '../../graph/graph.js';
 import { floatBits } from './elementwise.js';
 import { collapseTogether, contiguousStrides } from './views.js';
-import { Opcode, Reduce, Space } from './words.js';
+import { Distribution, Opcode, Reduce, ShareCode, Space } from './words.js';
 
 /** A space and the first element in it. */
 export interface Place {
@@ -88,6 +88,32 @@ export function writeFill(
     [mode, walk.dims.length, ...walk.dims, to.space, to.offset, ...walk.strides[0], bits],
     `${show(to)} = fill[${shape}]`,
   );
+}
+
+/** RANDOM: the draws of a random node; `stream` is their Philox stream. */
+export function writeRandom(
+  out: BlockWriter,
+  mode: number,
+  node: GraphNode,
+  stream: number,
+  result: Operand,
+) {
+  if (node.op.name !== 'random') throw new Error('no draw');
+  const { kind, share, draw } = node.op;
+  const bits =
+    kind.distribution === 'uniform'
+      ? [floatBits(kind.low), floatBits(kind.high)]
+      : kind.distribution === 'integers'
+        ? [kind.low | 0, (kind.high - kind.low) | 0]
+        : [kind.distribution === 'bernoulli' ? floatBits(kind.p) : 0, 0];
+  const count = sizeOf(node.shape);
+  const code = [mode, Distribution[kind.distribution], ShareCode[share], stream, draw, count, ...bits];
+  out.instruction(
+    Opcode.random,
+    [...code, result.space, result.offset],
+    `${show(result)} = ${kind.distribution}[${node.shape}] per ${share}`,
+  );
+  out.count(mode, count);
 }
 
 /** REDUCE of `source`, seen as `view`; FILL with the identity where there is nothing to reduce. */
