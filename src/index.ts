@@ -115,14 +115,8 @@ export {
   type ValuesOf,
 } from './transform/leaf.js';
 export { openDevice } from './transform/open-device.js';
-export {
-  type PerturbedOptions,
-  type PerturbedTheta,
-  perturbed,
-  type RunOptions,
-  type UnrollProgram,
-  type UnrollRun,
-} from './transform/program.js';
+export { type PerturbedOptions, type PerturbedTheta, perturbed } from './transform/perturbed.js';
+export type { RunOptions, UnrollProgram, UnrollRun } from './transform/program.js';
 export type { Checkpoints, GradientOptions, UnrollGradient } from './transform/reverse.js';
 export type { ExportedState, UnrollState } from './transform/state.js';
 export {

@@ -16,7 +16,7 @@ import { CheckpointError, DisposedError, OptionError } from '../errors.js';
 import { sizeOf, type TypedArray } from '../graph/graph.js';
 import { printGraph } from '../graph/print.js';
 import { checkBoolean, checkChoice, checkInteger, checkKeys } from '../options.js';
-import { checkUint32, describe, toSeed } from '../random/philox.js';
+import { describe, toSeed } from '../random/philox.js';
 import {
   type CheckpointArray,
   decodeCheckpoint,
@@ -26,6 +26,7 @@ import {
 } from './checkpoint.js';
 import type { CompiledUnroll } from './compile.js';
 import type { InputsOf } from './leaf.js';
+import { PerturbedTheta } from './perturbed.js';
 import {
   type Checkpoints,
   checkpointSchedule,
@@ -37,43 +38,6 @@ import {
 } from './reverse.js';
 import { type ExportedState, UnrollState } from './state.js';
 import { packSigma, type ThetaLayout } from './theta-layout.js';
-
-/** Thetas made on the fly, one per particle: mean + sigma * noise. Made by `perturbed`. */
-export class PerturbedTheta<I> {
-  readonly mean: I;
-  readonly sigma: number | I;
-  readonly seed: number;
-  readonly noiseStep: number | Uint32Array;
-  constructor(options: PerturbedOptions<I>) {
-    checkKeys(options, ['mean', 'sigma', 'seed', 'noiseStep'], 'perturbed');
-    this.mean = options.mean;
-    this.sigma = options.sigma;
-    this.seed = toSeed(options.seed, 'perturbed seed');
-    this.noiseStep = options.noiseStep ?? 0;
-    if (!(this.noiseStep instanceof Uint32Array)) checkUint32(this.noiseStep, 'noiseStep');
-  }
-}
-
-export interface PerturbedOptions<I> {
-  readonly mean: I;
-  /** Standard deviation: one number, or a structure like theta. */
-  readonly sigma: number | I;
-  readonly seed: number;
-  /**
-   * Which noise of the seed: one number (uint32) for all, or one per pair (per particle without pairs).
-   * Default 0.
-   */
-  readonly noiseStep?: number | Uint32Array;
-}
-
-/**
- * Thetas mean + sigma * eps with eps ~ N(0, 1), drawn where they are used and never stored. In an antithetic
- * run particle i + particles / 2 has the opposite eps of particle i. Throws OptionError on a malformed seed,
- * noise step or key.
- */
-export function perturbed<I>(options: PerturbedOptions<I>): PerturbedTheta<I> {
-  return new PerturbedTheta(options);
-}
 
 export interface RunOptions<Theta, State> {
   /** Advanced in place. A state serves one run at a time. */

@@ -3,6 +3,7 @@ import { OptionError } from '../errors.js';
 import { checkInteger, checkKeys } from '../options.js';
 import { describe } from '../random/philox.js';
 import { flatten } from '../trace/structure.js';
+import type { ValuesOf } from './leaf.js';
 import { type RunOptions, UnrollProgram } from './program.js';
 import type { Checkpoints, UnrollGradient } from './reverse.js';
 
@@ -59,28 +60,32 @@ export function unrollGrad<Theta, State, Metrics>(
     for (let done = 0; done < steps; done += truncation) {
       const window = Math.min(truncation, steps - done);
       const next = await program.gradient({ ...args, steps: window, ...(checkpoints && { checkpoints }) });
-      sum = sum ? added(program, sum, next, done, window) : next;
+      sum = sum ? added(sum, next, done, window) : next;
     }
     const { meanLoss, lossSums, gradient, gradients, cost } = sum as NonNullable<typeof sum>;
     return { meanLoss, lossSums, gradient, gradients, cost };
   };
 }
 
+/** A leaf of a mean gradient: a number for a scalar, else its values. */
+type Mean = number | Float64Array;
+const isMean = (x: unknown): x is Mean => typeof x === 'number' || x instanceof Float64Array;
+const plus = (a: Mean, b: Mean): Mean =>
+  typeof a === 'number' ? a + (b as number) : a.map((x, i) => x + (b as Float64Array)[i]);
+
 /** Two consecutive windows as one. */
 function added<Theta, State, Metrics>(
-  program: UnrollProgram<Theta, State, Metrics>,
   a: UnrollGradResult<Theta, State, keyof Metrics & string>,
   b: UnrollGradResult<Theta, State, keyof Metrics & string>,
   done: number,
   window: number,
 ): UnrollGradResult<Theta, State, keyof Metrics & string> {
   const [left, right] = [a.gradients, b.gradients].map((tree) => flatten(tree, isArray, 'gradients'));
-  const flat = program.theta.pack(a.gradient as never);
-  const other = program.theta.pack(b.gradient as never);
+  const [mean, next] = [a.gradient, b.gradient].map((tree) => flatten(tree, isMean, 'gradient'));
   return {
     meanLoss: (a.meanLoss * done + b.meanLoss * window) / (done + window),
     lossSums: a.lossSums.map((sum, i) => sum + b.lossSums[i]),
-    gradient: program.theta.unpack(Float64Array.from(flat, (x, i) => x + other[i])),
+    gradient: mean.rebuild(mean.leaves.map((x, j) => plus(x, next.leaves[j]))) as ValuesOf<Theta>,
     gradients: left.rebuild(left.leaves.map((values, j) => values.map((x, i) => x + right.leaves[j][i]))),
     cost: {
       forwardSteps: a.cost.forwardSteps + b.cost.forwardSteps,
