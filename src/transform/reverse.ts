@@ -14,7 +14,7 @@ import { describe } from '../random/philox.js';
 import { flatten } from '../trace/structure.js';
 import type { ValuesOf } from './leaf.js';
 import type { RunOptions, UnrollRun } from './program.js';
-import type { ThetaLayout } from './theta-layout.js';
+import { copyRows, type ThetaLayout } from './theta-layout.js';
 import { isLeafShape, isLeafValue, readRaw, toFloat32 } from './values.js';
 
 /** Which states of the forward sweep are kept; the others are computed again on the way back. */
@@ -128,15 +128,16 @@ export function gradientStructures<Theta>(
   particles: number,
 ): { readonly gradient: ValuesOf<Theta>; readonly gradients: unknown } {
   const { thetaGradients: flat } = result;
-  const mean = new Float64Array(layout.size);
-  for (let i = 0, at = 0; i < particles; i++) for (let j = 0; j < layout.size; j++) mean[j] += flat[at++];
-  for (let j = 0; j < layout.size; j++) mean[j] /= particles;
+  const width = layout.size;
+  const mean = new Float64Array(width);
+  for (let start = 0; start < flat.length; start += width)
+    for (let j = 0; j < width; j++) mean[j] += flat[start + j];
+  for (let j = 0; j < width; j++) mean[j] /= particles;
   let offset = 0;
   const columns = layout.leaves.map(({ shape }) => {
     const size = sizeOf(shape);
     const out = new Float32Array(particles * size);
-    for (let i = 0; i < particles; i++)
-      for (let j = 0; j < size; j++) out[i * size + j] = flat[i * layout.size + offset + j];
+    copyRows(out, 0, size, flat, offset, width, particles, size);
     offset += size;
     return out;
   });

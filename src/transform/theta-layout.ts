@@ -1,10 +1,30 @@
 /** How a structure of outer parameters lies in one flat vector. */
 import type { LeafSpec } from '../device/driver.js';
 import { OptionError, ShapeError } from '../errors.js';
-import { sizeOf } from '../graph/graph.js';
+import { sizeOf, type TypedArray } from '../graph/graph.js';
 import { flatten } from '../trace/structure.js';
 import type { InputsOf, SpecTree, ValuesOf } from './leaf.js';
 import { isLeafShape, matchValues, readLeaf, readRaw, specLeaves, toFloat32 } from './values.js';
+
+/** Shorter rows are copied in a loop: a view for each would cost more. */
+const SHORT = 24;
+
+/** Copies `rows` rows of `size` elements; strides are those from one row to the next. */
+export function copyRows(
+  to: Float32Array,
+  toStart: number,
+  toStride: number,
+  from: TypedArray,
+  fromStart: number,
+  fromStride: number,
+  rows: number,
+  size: number,
+): void {
+  for (let i = 0, t = toStart, f = fromStart; i < rows; i++, t += toStride, f += fromStride) {
+    if (size > SHORT) to.set(from.subarray(f, f + size), t);
+    else for (let j = 0; j < size; j++) to[t + j] = from[f + j];
+  }
+}
 
 /**
  * The flat form of theta: its leaves in the order of their keys, each row-major, one after the other: `size`
@@ -86,12 +106,7 @@ export class ThetaLayout<S = SpecTree> {
     let offset = 0;
     for (const column of columns) {
       const { size, values: own } = column;
-      const stride = column.perParticle ? size : 0;
-      for (let i = 0; i < particles; i++) {
-        const to = i * this.size + offset;
-        // A view for each row would cost more than copying a short one.
-        for (let j = 0, from = i * stride; j < size; j++) values[to + j] = own[from + j];
-      }
+      copyRows(values, offset, this.size, own, 0, column.perParticle ? size : 0, particles, size);
       offset += size;
     }
     return { perParticle: true, values };
