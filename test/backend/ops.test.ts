@@ -101,3 +101,14 @@ if (NATIVE)
       else expectClose(actual, wanted);
     });
   });
+
+describe.runIf(NATIVE)('where tfjs cpu gives something arbitrary', () => {
+  beforeAll(useUnrolled);
+
+  it('reductions over nothing and topk of NaN are defined', () => {
+    const least = Number.NEGATIVE_INFINITY;
+    expect(tf.max(tf.zeros([2, 0]), 1).arraySync()).toEqual([least, least]);
+    expect(tf.all(tf.zeros([2, 0], 'bool'), 1).arraySync()).toEqual([1, 1]);
+    expect(tf.topk(tf.tensor1d([1, Number.NaN, 3]), 3).values.arraySync()).toEqual([3, 1, Number.NaN]);
+  });
+});
